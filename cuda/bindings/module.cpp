@@ -1,0 +1,8 @@
+// The Python module scenepress.kernels._native: one line per binding file.
+#include <nanobind/nanobind.h>
+
+#include "core/host_device.h"
+
+NB_MODULE(_native, m) {
+  m.doc() = "Native kernels; use them through scenepress.kernels.";
+}

@@ -1,0 +1,1 @@
+"""Catalogue of data sets, and small samples the project made itself."""

@@ -1,0 +1,13 @@
+"""Errors that scenepress raises on purpose; anything else that escapes is a bug."""
+
+
+class BitstreamError(ValueError):
+    """The bytes of a `.press` file break a MUST rule of docs/spec."""
+
+
+class FormatError(ValueError):
+    """The bytes of somebody else's file are damaged, or use what this reader does not support."""
+
+
+class LossWarning(UserWarning):
+    """Something the source scene had could not be kept; the message says what and why."""

@@ -1,0 +1,3 @@
+"""Kernel backends. The only door to the native module."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Stages of the bitstream: one module each, listed by id in table.py."""
