@@ -4,8 +4,10 @@
 #include "core/host_device.h"
 
 void bind_crc32c(nanobind::module_& m);
+void bind_position(nanobind::module_& m);
 
 NB_MODULE(_native, m) {
   m.doc() = "Native kernels; use them through scenepress.kernels.";
   bind_crc32c(m);
+  bind_position(m);
 }

@@ -1,0 +1,66 @@
+#include "cpu/position.h"
+
+#include <memory>
+
+#include "core/position.h"
+
+namespace scenepress {
+
+std::vector<uint8_t> encode_positions_cpu(const uint64_t* codes, size_t n, const uint64_t* coarse, size_t m,
+                                          int bits) {
+  if (n == 0) return {};
+  const auto model = std::make_unique<PositionModel>();
+  // Most streams fit at once; a hostile sequence of surprises costs a retry.
+  for (size_t capacity = 64 + n * 8;; capacity *= 2) {
+    std::vector<uint8_t> coded(capacity), raw(capacity);
+    BinaryEncoder coder(coded.data(), capacity);
+    RawBitWriter raw_bits(raw.data(), capacity);
+    PositionEncoderIo io(coder, raw_bits, codes);
+    *model = PositionModel();
+    walk_positions(io, *model, uint32_t(n), coarse, uint32_t(m), bits);
+    coder.finish();
+    raw_bits.finish();
+    if (io.failed()) continue;
+    std::vector<uint8_t> payload;
+    payload.reserve(coder.size + raw_bits.size + 10);
+    size_t length = coder.size;
+    for (; length >= 128; length >>= 7) payload.push_back(uint8_t(length | 128));
+    payload.push_back(uint8_t(length));
+    payload.insert(payload.end(), coded.begin(), coded.begin() + ptrdiff_t(coder.size));
+    payload.insert(payload.end(), raw.begin(), raw.begin() + ptrdiff_t(raw_bits.size));
+    return payload;
+  }
+}
+
+PositionResult decode_positions_cpu(const uint8_t* payload, size_t size, uint64_t* codes, size_t n,
+                                    const uint64_t* coarse, size_t m, int bits) {
+  if (n == 0) return size == 0 ? PositionResult::kExact : PositionResult::kNotExact;
+  uint64_t coded = 0;
+  size_t header = 0;
+  for (int shift = 0;; shift += 7) {
+    if (header >= size) return PositionResult::kShort;
+    if (shift > 28) return PositionResult::kNotExact;
+    const uint8_t byte = payload[header++];
+    coded |= uint64_t(byte & 127u) << shift;
+    if (byte >= 128) continue;
+    if (byte == 0 && header > 1) return PositionResult::kNotExact;  // Not the shortest form.
+    break;
+  }
+  if (coded > size - header) return PositionResult::kShort;
+  BinaryDecoder coder(payload + header, size_t(coded));
+  RawBitReader raw_bits(payload + header + coded, size - header - size_t(coded));
+  PositionDecoderIo io(coder, raw_bits, codes);
+  const auto model = std::make_unique<PositionModel>();
+  if (!walk_positions(io, *model, uint32_t(n), coarse, uint32_t(m), bits)) return PositionResult::kShort;
+  return coder.finished() && raw_bits.finished() ? PositionResult::kExact : PositionResult::kNotExact;
+}
+
+void morton_codes_cpu(const uint32_t* xyz, uint64_t* codes, size_t n) {
+  for (size_t i = 0; i < n; ++i) codes[i] = morton_code(xyz + 3 * i);
+}
+
+void morton_cells_cpu(const uint64_t* codes, uint32_t* xyz, size_t n) {
+  for (size_t i = 0; i < n; ++i) morton_cell(codes[i], xyz + 3 * i);
+}
+
+}  // namespace scenepress
