@@ -1,0 +1,232 @@
+#include "cpu/rans.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "core/tokens.h"
+#include "cpu/cpu_features.h"
+
+namespace scenepress {
+namespace {
+
+constexpr uint64_t kBytesPerWay = 400;  // so many bytes of payload justify one more way
+
+int choose_ways(const std::vector<RansPlane>& planes) {
+  uint64_t sixteenths = 0;
+  for (const RansPlane& plane : planes) {
+    std::vector<uint8_t> costs(plane.tables * kRansSymbols);
+    for (size_t i = 0; i < costs.size(); ++i) {
+      // log2 by straight lines between powers of two: near enough, and the same everywhere.
+      const uint32_t f = std::max<uint32_t>(plane.frequencies[i], 1);
+      uint32_t exponent = 0;
+      while (f >> (exponent + 1)) ++exponent;
+      costs[i] = static_cast<uint8_t>(16 * (kRansPrecision + 1 - exponent) - (f * 16 >> exponent));
+    }
+    for (size_t i = 0; i < plane.count; ++i)
+      sixteenths += costs[plane.context_map[plane.contexts[i]] * size_t(kRansSymbols) + plane.tokens[i]];
+    for (size_t i = 0; i < plane.raw_count; ++i) sixteenths += 16u * plane.raw_lengths[i];
+  }
+  const uint64_t wanted = sixteenths / 128 / kBytesPerWay;
+  int ways = 1;
+  while (ways < kRansMaxWays && static_cast<uint64_t>(2 * ways) <= wanted) ways *= 2;
+  return ways;
+}
+
+void append_leb128(std::vector<uint8_t>& out, uint64_t value) {
+  for (; value >= 128; value >>= 7) out.push_back(static_cast<uint8_t>(value | 128));
+  out.push_back(static_cast<uint8_t>(value));
+}
+
+// Encodes one plane back to front. Words are written downwards from `word`; returns the lowest written.
+uint16_t* encode_plane(const RansPlane& plane, uint32_t* states, int ways, uint16_t* word) {
+  std::vector<uint16_t> starts(plane.tables * kRansSymbols);
+  for (size_t t = 0; t < plane.tables; ++t)
+    for (int s = 0, start = 0; s < kRansSymbols; ++s) {
+      starts[t * kRansSymbols + s] = static_cast<uint16_t>(start);
+      start += plane.frequencies[t * kRansSymbols + s];
+    }
+  for (size_t i = plane.count; i-- > 0;) {
+    const size_t cell = plane.context_map[plane.contexts[i]] * size_t(kRansSymbols) + plane.tokens[i];
+    const uint32_t frequency = plane.frequencies[cell];
+    if (frequency == 0)
+      throw std::invalid_argument("symbol " + std::to_string(plane.tokens[i]) + " at " + std::to_string(i) +
+                                  " has no probability in table " + std::to_string(cell / kRansSymbols));
+    uint32_t& state = states[i & static_cast<size_t>(ways - 1)];
+    word -= rans_shrink(&state, frequency, word - 1);
+    state = rans_push(state, frequency, starts[cell]);
+  }
+  return word;
+}
+
+class BitWriter {
+ public:
+  explicit BitWriter(std::vector<uint8_t>& out) : out_(out) {}
+  void append(uint32_t value, uint32_t length) {
+    pending_ |= static_cast<uint64_t>(value) << count_;
+    for (count_ += length; count_ >= 8; count_ -= 8, pending_ >>= 8) out_.push_back(static_cast<uint8_t>(pending_));
+  }
+  void flush() {
+    if (count_) out_.push_back(static_cast<uint8_t>(pending_));
+  }
+
+ private:
+  std::vector<uint8_t>& out_;
+  uint64_t pending_ = 0;
+  uint32_t count_ = 0;
+};
+
+template <int kWays, bool kOneTable>
+bool decode_groups(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t groups,
+                   uint8_t* tokens) {
+  uint32_t states[kWays];
+  std::copy_n(stream.states, kWays, states);
+  const uint16_t* word = stream.word;
+  for (size_t g = 0; g < groups && word <= stream.words_end; ++g, tokens += kWays, contexts += kWays) {
+#pragma GCC unroll 32
+    for (int w = 0; w < kWays; ++w) {
+      const uint32_t* table = tables.entries;
+      if (!kOneTable) table += size_t(tables.table_of[contexts[w]]) << kRansPrecision;
+      const uint32_t entry = table[states[w] & (kRansSlots - 1)];
+      const uint32_t state = rans_advance(states[w], entry);
+      tokens[w] = static_cast<uint8_t>(entry);
+      // No branch: whether a state needs a word is a coin toss.
+      const bool low = state < kRansLower;
+      const uint32_t refilled = state << 16 | *word;
+      states[w] = low ? refilled : state;
+      word += low;
+    }
+  }
+  std::copy_n(states, kWays, stream.states);
+  stream.word = word;
+  return word <= stream.words_end;
+}
+
+template <bool kOneTable>
+bool decode_groups_of(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts, size_t groups,
+                      uint8_t* tokens) {
+  switch (ways) {
+    case 1: return decode_groups<1, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 2: return decode_groups<2, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 4: return decode_groups<4, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 8: return decode_groups<8, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 16: return decode_groups<16, kOneTable>(stream, tables, contexts, groups, tokens);
+    default: return decode_groups<32, kOneTable>(stream, tables, contexts, groups, tokens);
+  }
+}
+
+// The symbols after the last whole group.
+bool decode_tail(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens) {
+  for (size_t w = 0; w < count; ++w) {
+    const uint32_t* table = tables.entries + (size_t(tables.table_of[contexts[w]]) << kRansPrecision);
+    const uint32_t entry = table[stream.states[w] & (kRansSlots - 1)];
+    tokens[w] = static_cast<uint8_t>(entry);
+    uint32_t state = rans_advance(stream.states[w], entry);
+    if (state < kRansLower) {
+      if (stream.word == stream.words_end) return false;
+      state = state << 16 | *stream.word++;
+    }
+    stream.states[w] = state;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways) {
+  if (ways == 0) ways = choose_ways(planes);
+  size_t count = 0;
+  uint64_t raw_bits = 0;
+  for (const RansPlane& plane : planes) {
+    count += plane.count;
+    for (size_t i = 0; i < plane.raw_count; ++i) raw_bits += plane.raw_lengths[i];
+  }
+  uint32_t states[kRansMaxWays];
+  std::fill_n(states, kRansMaxWays, kRansLower);
+  std::vector<uint16_t> words(count + 1);  // at most one word a symbol
+  uint16_t* const end = words.data() + words.size();
+  uint16_t* word = end;
+  for (size_t p = planes.size(); p-- > 0;) word = encode_plane(planes[p], states, ways, word);
+
+  std::vector<uint8_t> out{0};
+  while (1 << out[0] < ways) ++out[0];
+  append_leb128(out, static_cast<uint64_t>(end - word));
+  append_leb128(out, raw_bits);
+  BitWriter bits(out);
+  for (int w = 0; w < ways; ++w) bits.append(states[w], 32);
+  const size_t words_at = out.size(), words_size = 2 * static_cast<size_t>(end - word);
+  out.reserve(words_at + words_size + raw_bits / 8 + 1);
+  out.resize(words_at + words_size);
+  if (words_size) std::memcpy(out.data() + words_at, word, words_size);
+  for (const RansPlane& plane : planes)
+    for (size_t i = 0; i < plane.raw_count; ++i) bits.append(plane.raw_values[i], plane.raw_lengths[i]);
+  bits.flush();
+  return out;
+}
+
+RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable)
+    : portable_(portable || !has_avx2()) {
+  RansLayout layout;
+  if (const char* error = parse_rans_payload(payload, size, &layout)) throw std::invalid_argument(error);
+  ways_ = layout.ways;
+  raw_bit_count_ = layout.raw_bit_count;
+  std::fill_n(stream_.states, kRansMaxWays, kRansLower);
+  std::memcpy(stream_.states, payload + layout.states_at, 4 * static_cast<size_t>(ways_));
+  for (uint32_t state : stream_.states)
+    if (state < kRansLower) throw std::invalid_argument("entropy payload: a state is below 2^16");
+  words_.resize(static_cast<size_t>(layout.word_count) + kRansPadding);
+  std::memcpy(words_.data(), payload + layout.words_at, 2 * static_cast<size_t>(layout.word_count));
+  stream_.word = words_.data();
+  stream_.words_end = words_.data() + layout.word_count;
+  raw_.resize(size - layout.raw_at + 32);  // read_raw() reads up to 8 tokens before it checks
+  std::memcpy(raw_.data(), payload + layout.raw_at, size - layout.raw_at);
+}
+
+void RansDecoder::plane(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t context_count,
+                        const uint8_t* contexts, size_t count, uint8_t* tokens) {
+  std::vector<uint32_t> entries(tables * kRansSlots);
+  for (size_t t = 0; t < tables; ++t) rans_expand(frequencies + t * kRansSymbols, entries.data() + t * kRansSlots);
+  uint8_t table_of[256] = {};
+  std::copy_n(context_map, context_count, table_of);
+  const RansTables expanded{entries.data(), table_of, tables};
+  const size_t groups = count / static_cast<size_t>(ways_), whole = groups * static_cast<size_t>(ways_);
+  const bool enough =
+      (tables == 1 ? decode_groups_of<true>(stream_, ways_, expanded, contexts, groups, tokens)
+                   : decode_groups_of<false>(stream_, ways_, expanded, contexts, groups, tokens)) &&
+      decode_tail(stream_, expanded, contexts + whole, count - whole, tokens + whole);
+  if (!enough) throw std::invalid_argument("entropy payload: it has too few words");
+}
+
+void RansDecoder::read_raw(const uint8_t* tokens, size_t count, bool is_signed, int32_t* values) {
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t token = tokens[i], length = token_raw_length(token);
+    uint64_t window;
+    std::memcpy(&window, raw_.data() + (raw_bit_ >> 3), 8);
+    const uint32_t raw = static_cast<uint32_t>(window >> (raw_bit_ & 7)) & ((uint32_t(1) << length) - 1);
+    raw_bit_ += length;
+    if (raw_bit_ > raw_bit_count_) throw std::invalid_argument("entropy payload: it has too few raw bits");
+    const uint32_t magnitude = token_base(token) + raw;
+    values[i] = is_signed ? unzigzag(magnitude) : static_cast<int32_t>(magnitude);
+  }
+}
+
+void RansDecoder::values(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t context_count,
+                         const uint8_t* contexts, size_t count, bool is_signed, int32_t* values) {
+  for (size_t t = 0; t < tables; ++t)
+    for (int s = kTokens; s < kRansSymbols; ++s)
+      if (frequencies[t * kRansSymbols + s])
+        throw std::invalid_argument("entropy payload: a table has symbols that are not tokens");
+  std::vector<uint8_t> tokens(count);
+  plane(frequencies, tables, context_map, context_count, contexts, count, tokens.data());
+  read_raw(tokens.data(), count, is_signed, values);
+}
+
+void RansDecoder::finish() const {
+  for (int w = 0; w < ways_; ++w)
+    if (stream_.states[w] != kRansLower) throw std::invalid_argument("entropy payload: a final state is not 2^16");
+  if (stream_.word != stream_.words_end) throw std::invalid_argument("entropy payload: words are left over");
+  if (raw_bit_ != raw_bit_count_) throw std::invalid_argument("entropy payload: raw bits are left over");
+}
+
+}  // namespace scenepress
