@@ -1,4 +1,6 @@
 // Entropy coding: tokens, table sets, rANS payloads. Bound twice: as is, and in the submodule `portable`.
+#include "cpu/rans.h"
+
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -11,7 +13,6 @@
 #include "bindings/arrays.h"
 #include "core/table_set.h"
 #include "core/tokens.h"
-#include "cpu/rans.h"
 
 namespace scenepress {
 namespace {
@@ -61,16 +62,17 @@ auto histogram(Bytes tokens, Bytes contexts, size_t count) {
   without_gil([&] {
     std::fill_n(counts.data(), count * kRansSymbols, 0);
     for (size_t i = 0; i < n; ++i)
-      if (contexts.data()[i] < count) ++counts.data()[contexts.data()[i] * size_t(kRansSymbols) + tokens.data()[i]];
+      if (contexts.data()[i] < count)
+        ++counts.data()[contexts.data()[i] * size_t(kRansSymbols) + tokens.data()[i]];
   });
   return counts;
 }
 
 auto parse_set(nb::bytes data, size_t offset) {
   const auto set = std::make_unique<TableSet>();
-  const char* error =
-      offset > data.size() ? "table set: the data ends inside it"
-                           : parse_table_set(static_cast<const uint8_t*>(data.data()), data.size(), &offset, set.get());
+  const char* error = offset > data.size() ? "table set: the data ends inside it"
+                                           : parse_table_set(static_cast<const uint8_t*>(data.data()), data.size(),
+                                                             &offset, set.get());
   if (error) throw std::invalid_argument(error);
   auto map = new_array<uint8_t>({static_cast<size_t>(set->contexts)});
   std::copy_n(set->context_map, set->contexts, map.data());
@@ -139,7 +141,8 @@ void bind_functions(nb::module_& m, bool portable) {
   m.def("parse_table_set", &parse_set);
   m.def("rans_encode", &encode);
   m.def("rans_decoder", [portable](nb::bytes payload) {
-    return std::make_unique<RansDecoder>(static_cast<const uint8_t*>(payload.data()), payload.size(), portable);
+    // A plain pointer: nanobind takes ownership.
+    return new RansDecoder(static_cast<const uint8_t*>(payload.data()), payload.size(), portable);
   });
 }
 

@@ -58,7 +58,8 @@ struct RansLayout {
 };
 
 // Reads a canonical LEB128 number of at most 6 bytes. Returns null, or what is wrong.
-SP_HOST_DEVICE inline const char* read_leb128(const uint8_t* data, size_t size, size_t* position, uint64_t* value) {
+SP_HOST_DEVICE inline const char* read_leb128(const uint8_t* data, size_t size, size_t* position,
+                                              uint64_t* value) {
   *value = 0;
   for (int i = 0; i < 6; ++i) {
     if (*position >= size) return "entropy payload: it ends inside its header";

@@ -82,9 +82,7 @@ SP_HOST_DEVICE inline int64_t base_level(uint32_t index, uint32_t token) {
     twice = 2 * base + (uint64_t(1) << length) - 1;
   else
     twice = token >= 16 ? base + (uint64_t(1) << length >> 1) : base + (base & 1);
-  const uint64_t distance = shape == 3   ? integer_sqrt(twice << 15)
-                            : shape == 2 ? twice * twice << 6
-                                         : twice << 7;
+  const uint64_t distance = shape == 3 ? integer_sqrt(twice << 15) : shape == 2 ? twice * twice << 6 : twice << 7;
   // slope * distance >> 32, at most kMaxCost: the comparison avoids a product of more than 64 bits.
   const uint64_t limit = (kMaxCost << 32) / slope;
   const uint64_t cost = distance >= limit ? kMaxCost : slope * distance >> 32;
@@ -104,7 +102,8 @@ SP_HOST_DEVICE inline uint64_t table_power(uint64_t cost) {
 }
 
 // Symbols, ascending, and their levels in 2^-16 octaves -> frequencies [256] that sum to 4096.
-SP_HOST_DEVICE inline void frequencies_of(const uint8_t* symbols, int64_t* levels, int count, uint16_t* frequencies) {
+SP_HOST_DEVICE inline void frequencies_of(const uint8_t* symbols, int64_t* levels, int count,
+                                          uint16_t* frequencies) {
   int64_t highest = levels[0];
   for (int i = 1; i < count; ++i) highest = levels[i] > highest ? levels[i] : highest;
   uint64_t total = 0;
@@ -211,7 +210,8 @@ SP_HOST_DEVICE inline void read_context_map(BitReader& reader, TableSet* set) {
 
 // Reads the set at byte *offset of data and moves *offset behind it. Returns null, or what is wrong.
 // Writes only the rows of `frequencies` that the set has.
-SP_HOST_DEVICE inline const char* parse_table_set(const uint8_t* data, size_t size, size_t* offset, TableSet* set) {
+SP_HOST_DEVICE inline const char* parse_table_set(const uint8_t* data, size_t size, size_t* offset,
+                                                  TableSet* set) {
   BitReader reader{data, size, 8 * *offset};
   set->contexts = static_cast<int>(reader.bits(8));
   if (!reader.error && set->contexts == 0) reader.fail("table set: it has no contexts");

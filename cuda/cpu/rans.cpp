@@ -65,7 +65,8 @@ class BitWriter {
   explicit BitWriter(std::vector<uint8_t>& out) : out_(out) {}
   void append(uint32_t value, uint32_t length) {
     pending_ |= static_cast<uint64_t>(value) << count_;
-    for (count_ += length; count_ >= 8; count_ -= 8, pending_ >>= 8) out_.push_back(static_cast<uint8_t>(pending_));
+    for (count_ += length; count_ >= 8; count_ -= 8, pending_ >>= 8)
+      out_.push_back(static_cast<uint8_t>(pending_));
   }
   void flush() {
     if (count_) out_.push_back(static_cast<uint8_t>(pending_));
@@ -104,20 +105,27 @@ bool decode_groups(RansStream& stream, const RansTables& tables, const uint8_t* 
 }
 
 template <bool kOneTable>
-bool decode_groups_of(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts, size_t groups,
-                      uint8_t* tokens) {
+bool decode_groups_of(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
+                      size_t groups, uint8_t* tokens) {
   switch (ways) {
-    case 1: return decode_groups<1, kOneTable>(stream, tables, contexts, groups, tokens);
-    case 2: return decode_groups<2, kOneTable>(stream, tables, contexts, groups, tokens);
-    case 4: return decode_groups<4, kOneTable>(stream, tables, contexts, groups, tokens);
-    case 8: return decode_groups<8, kOneTable>(stream, tables, contexts, groups, tokens);
-    case 16: return decode_groups<16, kOneTable>(stream, tables, contexts, groups, tokens);
-    default: return decode_groups<32, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 1:
+      return decode_groups<1, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 2:
+      return decode_groups<2, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 4:
+      return decode_groups<4, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 8:
+      return decode_groups<8, kOneTable>(stream, tables, contexts, groups, tokens);
+    case 16:
+      return decode_groups<16, kOneTable>(stream, tables, contexts, groups, tokens);
+    default:
+      return decode_groups<32, kOneTable>(stream, tables, contexts, groups, tokens);
   }
 }
 
 // The symbols after the last whole group.
-bool decode_tail(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens) {
+bool decode_tail(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t count,
+                 uint8_t* tokens) {
   for (size_t w = 0; w < count; ++w) {
     const uint32_t* table = tables.entries + (size_t(tables.table_of[contexts[w]]) << kRansPrecision);
     const uint32_t entry = table[stream.states[w] & (kRansSlots - 1)];
@@ -165,8 +173,7 @@ std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways)
   return out;
 }
 
-RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable)
-    : portable_(portable || !has_avx2()) {
+RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : portable_(portable || !has_avx2()) {
   RansLayout layout;
   if (const char* error = parse_rans_payload(payload, size, &layout)) throw std::invalid_argument(error);
   ways_ = layout.ways;
@@ -183,8 +190,8 @@ RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable)
   std::memcpy(raw_.data(), payload + layout.raw_at, size - layout.raw_at);
 }
 
-void RansDecoder::plane(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t context_count,
-                        const uint8_t* contexts, size_t count, uint8_t* tokens) {
+void RansDecoder::plane(const uint16_t* frequencies, size_t tables, const uint8_t* context_map,
+                        size_t context_count, const uint8_t* contexts, size_t count, uint8_t* tokens) {
   std::vector<uint32_t> entries(tables * kRansSlots);
   for (size_t t = 0; t < tables; ++t) rans_expand(frequencies + t * kRansSymbols, entries.data() + t * kRansSlots);
   uint8_t table_of[256] = {};
@@ -211,8 +218,9 @@ void RansDecoder::read_raw(const uint8_t* tokens, size_t count, bool is_signed, 
   }
 }
 
-void RansDecoder::values(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t context_count,
-                         const uint8_t* contexts, size_t count, bool is_signed, int32_t* values) {
+void RansDecoder::values(const uint16_t* frequencies, size_t tables, const uint8_t* context_map,
+                         size_t context_count, const uint8_t* contexts, size_t count, bool is_signed,
+                         int32_t* values) {
   for (size_t t = 0; t < tables; ++t)
     for (int s = kTokens; s < kRansSymbols; ++s)
       if (frequencies[t * kRansSymbols + s])

@@ -36,8 +36,8 @@ constexpr size_t kRansPadding = 64;
 
 // Tables as the inner loops want them.
 struct RansTables {
-  const uint32_t* entries;   // [tables, 4096], see rans_entry
-  const uint8_t* table_of;   // [256]: context -> table
+  const uint32_t* entries;  // [tables, 4096], see rans_entry
+  const uint8_t* table_of;  // [256]: context -> table
   size_t tables;
 };
 

@@ -29,7 +29,10 @@ class RansDecoder(Protocol):
     """Decodes the planes of one payload in order. ValueError: the payload is damaged."""
 
     def plane(
-        self, frequencies: NDArray[np.uint16], context_map: NDArray[np.uint8], contexts: NDArray[np.uint8]
+        self,
+        frequencies: NDArray[np.uint16],
+        context_map: NDArray[np.uint8],
+        contexts: NDArray[np.uint8],
     ) -> NDArray[np.uint8]:
         """Contexts [n] -> tokens [n]."""
 
@@ -69,9 +72,6 @@ class Kernels(Protocol):
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint16], int]:
         """Bytes -> context map [C], frequencies [T, 256], offset after the set."""
 
-    def fit_table_set(self, histogram: NDArray[np.int64]) -> bytes:
-        """[C, 256] -> a serialised table set."""
-
     def rans_encode(self, planes: Sequence[PlaneArrays], ways: int) -> bytes:
         """Planes -> payload; 0 ways: as many as the size is worth."""
 
@@ -93,7 +93,7 @@ if importlib.util.find_spec("scenepress.kernels._native"):  # Absent is fine; pr
 
 
 def select(backend: str = "auto") -> Kernels:
-    """The backend named; "auto" is SCENEPRESS_BACKEND if set, else the fastest here. No silent fallback."""
+    """The backend named; "auto" is SCENEPRESS_BACKEND if set, else the fastest. No silent fallback."""
     if backend == "auto":
         backend = os.environ.get("SCENEPRESS_BACKEND") or list(BACKENDS)[-1]
     if backend not in BACKENDS:

@@ -1,6 +1,10 @@
 # What cuda/bindings/*.cpp define: one block per file.
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from scenepress.kernels import Kernels, PlaneArrays
 
 # crc32c.cpp
 def crc32c(data: NDArray[np.uint8], start: int) -> int: ...
@@ -13,3 +17,35 @@ def decode_positions(
 ) -> tuple[NDArray[np.uint64], int]: ...
 def morton_codes(xyz: NDArray[np.uint32]) -> NDArray[np.uint64]: ...
 def morton_cells(codes: NDArray[np.uint64]) -> NDArray[np.uint32]: ...
+
+# rans.cpp: also bound, held to plain C++, in the submodule `portable`; see kernels.Kernels for shapes.
+class RansDecoder:
+    def plane(
+        self,
+        frequencies: NDArray[np.uint16],
+        context_map: NDArray[np.uint8],
+        contexts: NDArray[np.uint8],
+    ) -> NDArray[np.uint8]: ...
+    def values(
+        self,
+        frequencies: NDArray[np.uint16],
+        context_map: NDArray[np.uint8],
+        contexts: NDArray[np.uint8],
+        signed: bool,
+    ) -> NDArray[np.int32]: ...
+    def finish(self) -> None: ...
+
+def tokenize(
+    values: NDArray[np.int32], signed: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8], int]: ...
+def detokenize(
+    tokens: NDArray[np.uint8], raw: NDArray[np.uint32], signed: bool
+) -> NDArray[np.int32]: ...
+def histogram(
+    tokens: NDArray[np.uint8], contexts: NDArray[np.uint8], count: int
+) -> NDArray[np.int64]: ...
+def parse_table_set(data: bytes, offset: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16], int]: ...
+def rans_encode(planes: Sequence[PlaneArrays], ways: int) -> bytes: ...
+def rans_decoder(payload: bytes) -> RansDecoder: ...
+
+portable: Kernels

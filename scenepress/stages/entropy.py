@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scenepress import kernels
 from scenepress.arrays import require
 from scenepress.errors import BitstreamError
+from scenepress.kernels.reference import fit_table_set
 
 ALPHABET = 256
 """Symbols a table may hold. Tokens are 0..103; a plane of plain bytes may use all."""
@@ -62,7 +63,9 @@ class TableSet:
         return self.serialised
 
     @staticmethod
-    def from_bytes(data: bytes, offset: int = 0, backend: kernels.Backend = "auto") -> tuple[TableSet, int]:
+    def from_bytes(
+        data: bytes, offset: int = 0, backend: kernels.Backend = "auto"
+    ) -> tuple[TableSet, int]:
         """Read the set that starts at `offset`. Returns it and the offset after it.
 
         Raises:
@@ -91,6 +94,7 @@ class Plane:
     """uint8 [N] from tokenize(), or empty."""
 
     def __post_init__(self) -> None:
+        """Raise ValueError if the arrays do not fit together."""
         n = len(self.tokens)
         require("tokens", self.tokens, "uint8", (n,))
         require("contexts", self.contexts, "uint8", (n,))
@@ -160,7 +164,9 @@ def histogram(
     if len(contexts) and contexts.max() >= count_of_contexts:
         raise ValueError(f"context {contexts.max()} of {count_of_contexts}")
     kernel = kernels.select(backend)
-    return kernel.histogram(np.ascontiguousarray(tokens), np.ascontiguousarray(contexts), count_of_contexts)
+    return kernel.histogram(
+        np.ascontiguousarray(tokens), np.ascontiguousarray(contexts), count_of_contexts
+    )
 
 
 def fit(counts: NDArray[np.int64], backend: kernels.Backend = "auto") -> TableSet:
@@ -179,12 +185,14 @@ def fit(counts: NDArray[np.int64], backend: kernels.Backend = "auto") -> TableSe
     require("counts", counts, "int64", (None, None))
     contexts, symbols = counts.shape
     if not 1 <= contexts <= MAX_CONTEXTS or symbols > ALPHABET:
-        raise ValueError(f"counts must be at most [{MAX_CONTEXTS}, {ALPHABET}], got {list(counts.shape)}")
+        raise ValueError(
+            f"counts must be at most [{MAX_CONTEXTS}, {ALPHABET}], got {list(counts.shape)}"
+        )
     if (counts < 0).any():
         raise ValueError("a count is negative")
     padded = np.zeros((contexts, ALPHABET), np.int64)
     padded[:, :symbols] = counts
-    return TableSet.from_bytes(kernels.select("reference").fit_table_set(padded), 0, backend)[0]
+    return TableSet.from_bytes(fit_table_set(padded), 0, backend)[0]
 
 
 def encode_planes(planes: Sequence[Plane], ways: int = 0, backend: kernels.Backend = "auto") -> bytes:

@@ -17,7 +17,12 @@ BYTES_PER_WAY = 400
 """So many bytes of payload justify one more way, whose state costs 4."""
 
 PlaneArrays = tuple[
-    NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint32], NDArray[np.uint8]
+    NDArray[np.uint8],
+    NDArray[np.uint8],
+    NDArray[np.uint8],
+    NDArray[np.uint16],
+    NDArray[np.uint32],
+    NDArray[np.uint8],
 ]
 """Tokens [n], contexts [n], context map [C], frequencies [T, 256], raw values and lengths [n] or [0]."""
 
@@ -52,7 +57,9 @@ def choose_ways(planes: Sequence[PlaneArrays]) -> int:
         f = np.maximum(frequencies.astype(np.int64), 1)
         exponents = np.frexp(f)[1].astype(np.int64) - 1
         costs = 16 * (PRECISION + 1 - exponents) - (f * 16 >> exponents)
-        sixteenths += int(costs[context_map[contexts], tokens].sum()) + 16 * int(lengths.sum(dtype=np.int64))
+        sixteenths += int(costs[context_map[contexts], tokens].sum()) + 16 * int(
+            lengths.sum(dtype=np.int64)
+        )
     wanted = sixteenths // 128 // BYTES_PER_WAY
     return min(MAX_WAYS, 1 << max(0, wanted.bit_length() - 1))
 
@@ -94,6 +101,7 @@ class RansDecoder:
     """Decodes the planes of one payload in order."""
 
     def __init__(self, payload: bytes) -> None:
+        """Check the header and the lengths it gives."""
         if not payload:
             raise ValueError("entropy payload: it is empty")
         if payload[0] > 5:
@@ -103,7 +111,9 @@ class RansDecoder:
         self.raw_count, position = _read_leb128(payload, position)
         sizes = 4 * self.ways, 2 * word_count, (self.raw_count + 7) // 8
         if position + sum(sizes) != len(payload):
-            raise ValueError(f"entropy payload: {len(payload)} bytes, its header says {position + sum(sizes)}")
+            raise ValueError(
+                f"entropy payload: {len(payload)} bytes, its header says {position + sum(sizes)}"
+            )
         words_at, raw_at = position + sizes[0], position + sizes[0] + sizes[1]
         self.states = np.frombuffer(payload, "<u4", self.ways, position).astype(np.int64)
         self.words = np.frombuffer(payload, "<u2", word_count, words_at).astype(np.int64)
@@ -115,7 +125,10 @@ class RansDecoder:
         self.word, self.raw_bit = 0, 0
 
     def plane(
-        self, frequencies: NDArray[np.uint16], context_map: NDArray[np.uint8], contexts: NDArray[np.uint8]
+        self,
+        frequencies: NDArray[np.uint16],
+        context_map: NDArray[np.uint8],
+        contexts: NDArray[np.uint8],
     ) -> NDArray[np.uint8]:
         """Contexts uint8 [n] -> tokens uint8 [n]."""
         symbols = np.stack([np.repeat(np.arange(256), row) for row in frequencies])

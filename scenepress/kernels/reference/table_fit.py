@@ -1,8 +1,9 @@
-"""Which tables to write: an encoder's choice, so floats are welcome here. docs/spec/entropy.md, section 7."""
+"""Which tables to write (docs/spec/entropy.md, 7): an encoder's choice, so floats are welcome."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,8 @@ def _parametric_costs(last: int) -> NDArray[np.float64]:
     """Bits per token, [256 parametric tables, last + 1]."""
     tokens = list(range(last + 1))
     rows = [frequencies_of(tokens, base_levels(index, last))[: last + 1] for index in range(256)]
-    return 12 - np.log2(np.array(rows))
+    costs: NDArray[np.float64] = 12 - np.log2(np.array(rows, np.float64))
+    return costs
 
 
 def _entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,7 +66,9 @@ def cluster(counts: NDArray[np.float64], parametric: NDArray[np.float64]) -> lis
     own = _estimate(counts, parametric)
     gains = np.full((len(groups), len(groups)), -np.inf)
     for i in range(len(groups)):
-        gains[i, :i] = own[i] + own[:i] - _estimate(counts[i] + counts[:i], parametric[i] + parametric[:i])
+        gains[i, :i] = (
+            own[i] + own[:i] - _estimate(counts[i] + counts[:i], parametric[i] + parametric[:i])
+        )
     alive = len(groups)
     while alive > 1:
         best = int(gains.argmax())
@@ -107,7 +111,9 @@ def _runs(used: NDArray[np.bool_]) -> Bits:
     return bits
 
 
-def _explicit(steps: list[int], free: int, index: int, precision: int, used: NDArray[np.bool_]) -> Bits | None:
+def _explicit(
+    steps: list[int], free: int, index: int, precision: int, used: NDArray[np.bool_]
+) -> Bits | None:
     sparse = int(not used.all())
     found = [(rice, bits) for rice in range(4) if (bits := _rice(steps, rice)) is not None]
     if not found:
@@ -125,7 +131,9 @@ def _corrections(counts: NDArray[np.float64], index: int, precision: int) -> lis
     probability = np.exp2(base) / np.exp2(base).sum()
     steps = np.arange(-31, 32)
     octaves = steps / (1 << precision)
-    gain = counts[:, None] * octaves - counts.sum() * probability[:, None] * (np.exp2(octaves) - 1) / np.log(2)
+    gain = counts[:, None] * octaves - counts.sum() * probability[:, None] * (
+        np.exp2(octaves) - 1
+    ) / np.log(2)
     price = 1 + np.where(steps > 0, 2 * steps - 1, -2 * steps) / 2
     chosen: list[int] = steps[(gain - price).argmax(axis=1)].tolist()
     return chosen
@@ -170,7 +178,7 @@ def _best_table(counts: NDArray[np.float64]) -> Bits:
 def _write_map(mapped: list[int], tables: int) -> Bits:
     bits: Bits = []
     used = 1
-    for before, table in zip(mapped[:-1], mapped[1:], strict=True) if tables > 1 else ():
+    for before, table in itertools.pairwise(mapped) if tables > 1 else ():
         bits.append((int(table == before), 1))
         if table != before:
             choices = min(used + 1, tables)

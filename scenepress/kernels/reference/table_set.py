@@ -34,6 +34,7 @@ class BitReader:
     """Bits of `data` from byte `offset` on, least significant first."""
 
     def __init__(self, data: bytes, offset: int) -> None:
+        """Start at a byte."""
         self.data, self.position = data, 8 * offset
 
     def bits(self, count: int) -> int:

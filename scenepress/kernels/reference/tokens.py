@@ -17,7 +17,9 @@ BASES = np.concatenate([np.arange(16), (4 + (_COARSE & 3)) << LENGTHS[16:]])
 """Token -> its smallest magnitude."""
 
 
-def tokenize(values: NDArray[np.int32], signed: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8], int]:
+def tokenize(
+    values: NDArray[np.int32], signed: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8], int]:
     """int32 [n] -> tokens, raw values, raw lengths, and the first index out of range (n if none)."""
     wide = values.astype(np.int64)
     magnitudes = np.where(wide > 0, 2 * wide - 1, -2 * wide) if signed else wide
@@ -26,7 +28,12 @@ def tokenize(values: NDArray[np.int32], signed: bool) -> tuple[NDArray[np.uint8]
     magnitudes = np.where(invalid, 0, magnitudes)
     tokens = np.searchsorted(BASES, magnitudes, side="right") - 1
     raw = magnitudes - BASES[tokens]
-    return tokens.astype(np.uint8), raw.astype(np.uint32), LENGTHS[tokens].astype(np.uint8), first_invalid
+    return (
+        tokens.astype(np.uint8),
+        raw.astype(np.uint32),
+        LENGTHS[tokens].astype(np.uint8),
+        first_invalid,
+    )
 
 
 def detokenize(tokens: NDArray[np.uint8], raw: NDArray[np.uint32], signed: bool) -> NDArray[np.int32]:
