@@ -56,7 +56,8 @@ def _entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 def _estimate(counts: NDArray[np.float64], parametric: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bits of data and table for each row of counts [R, A], given its parametric bits [R, 256]."""
     explicit = _entropy(counts) + 24 + 2.5 * (counts > 0).sum(axis=1)
-    return np.minimum(explicit, parametric.min(axis=1) + PARAMETRIC_BITS)
+    best: NDArray[np.float64] = np.minimum(explicit, parametric.min(axis=1) + PARAMETRIC_BITS)
+    return best
 
 
 def cluster(counts: NDArray[np.float64], parametric: NDArray[np.float64]) -> list[list[int]]:
