@@ -1,0 +1,129 @@
+// The inner loops of the CPU rasteriser, written once over a type of 8 float lanes: AVX2+FMA or portable.
+// A row of a tile is two such vectors.
+//
+// Comparisons give masks of all ones or zeros; bits() gathers the sign bits, lane 0 lowest; fma(a, b, c) is a b + c and
+// fnma(a, b, c) is c - a b, fused or not.
+#pragma once
+
+#include "core/blend.h"
+
+namespace scenepress {
+
+constexpr int kTilePixels = kTile * kTile;
+
+// The pixels of one tile, row by row. Transmittance is negative where the pixel is finished (its size remains that
+// of the last splat blended) or lies outside the image.
+struct TilePixels {
+  alignas(32) float transmittance[kTilePixels];
+  alignas(32) float r[kTilePixels];
+  alignas(32) float g[kTilePixels];
+  alignas(32) float b[kTilePixels];
+};
+
+// Rows and halves of a tile that a footprint may touch.
+struct TileSpan {
+  int first_row, last_row, first_half, last_half;  // inclusive
+};
+
+static inline TileSpan span_in_tile(const Footprint& f, float left, float top) {
+  const float low = f.y - f.reach_y - top - 0.5f, high = f.y + f.reach_y - top - 0.5f;
+  TileSpan span;
+  span.first_row = low > 0.f ? static_cast<int>(low) + (low > static_cast<float>(static_cast<int>(low))) : 0;
+  span.last_row = high < kTile - 1 ? static_cast<int>(high + 1.f) - 1 : kTile - 1;  // high >= -1: the tile was hit
+  span.first_half = f.x - f.reach_x > left + 7.5f;
+  span.last_half = f.x + f.reach_x >= left + 8.5f;
+  return span;
+}
+
+// The part of the exponent that a row shares, and where its ridge lies.
+struct RowTerms {
+  float peak;   // log2 alpha on the ridge
+  float ridge;  // px, from the tile's left edge
+  float dy;
+};
+
+static inline RowTerms row_terms(const Footprint& f, float left, float py) {
+  const float dy = py - f.y;
+  return {f.log2_opacity - f.across * dy * dy, (f.x - left) + f.shear * dy, dy};
+}
+
+// Bit r of the result: row r still has a pixel to draw.
+template <typename Lanes>
+static inline unsigned unfinished_rows(const TilePixels& pixels) {
+  unsigned rows = 0;
+  for (int row = 0; row < kTile; ++row) {
+    const Lanes a = Lanes::load(pixels.transmittance + row * kTile);
+    const Lanes b = Lanes::load(pixels.transmittance + row * kTile + 8);
+    if ((Lanes::bits(a) & Lanes::bits(b)) != 0xffu) rows |= 1u << row;
+  }
+  return rows;
+}
+
+constexpr float kExp2[6] = {1.0000001192f, 0.6931469440f, 0.2402212024f, 0.0555071309f, 0.0096755419f, 0.0013276472f};
+
+// 2^x for x in [-126, 126], relative error below 3e-7: round to the nearest integer by adding 1.5 * 2^23, then a
+// least-maximum-error polynomial on [-1/2, 1/2].
+template <typename Lanes>
+static inline Lanes exp2_lanes(Lanes x) {
+  const Lanes magic = Lanes::splat(12582912.f);
+  const Lanes shifted = x + magic;
+  const Lanes f = x - (shifted - magic);
+  Lanes p = Lanes::splat(kExp2[5]);
+  for (int i = 4; i >= 0; --i) p = Lanes::fma(p, f, Lanes::splat(kExp2[i]));
+  return Lanes::scale_by_power(p, shifted);
+}
+
+// Blends footprints[ids[0..count)], nearest first, into a tile whose top left corner is (left, top) px.
+template <typename Lanes>
+static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t count, float left, float top,
+                       TilePixels* pixels) {
+  const Lanes centres[2] = {Lanes::ramp(0.5f), Lanes::ramp(8.5f)};
+  const Lanes threshold = Lanes::splat(kLog2MinAlpha), one = Lanes::splat(1.f);
+  unsigned unfinished = unfinished_rows<Lanes>(*pixels);
+  for (int64_t i = 0; i < count && unfinished; ++i) {
+    if (i + 8 < count) __builtin_prefetch(footprints + ids[i + 8]);
+    const Footprint& f = footprints[ids[i]];
+    const TileSpan span = span_in_tile(f, left, top);
+    const Lanes along = Lanes::splat(f.along);
+    for (int row = span.first_row; row <= span.last_row; ++row) {
+      if (!(unfinished >> row & 1)) continue;
+      const RowTerms terms = row_terms(f, left, top + static_cast<float>(row) + 0.5f);
+      const Lanes peak = Lanes::splat(terms.peak), ridge = Lanes::splat(terms.ridge);
+      bool finished_some = false;
+      for (int half = span.first_half; half <= span.last_half; ++half) {
+        const int at = row * kTile + half * 8;
+        const Lanes across = centres[half] - ridge;
+        const Lanes exponent = Lanes::fnma(along * across, across, peak);
+        const Lanes before = Lanes::load(pixels->transmittance + at);
+        const Lanes touched = Lanes::where_positive(Lanes::not_less(exponent, threshold), before);
+        if (!Lanes::bits(touched)) continue;
+        const Lanes alpha = Lanes::min(exp2_lanes(exponent), Lanes::splat(kMaxAlpha));
+        const Lanes after = before * (one - alpha);
+        const Lanes drawn = Lanes::both(touched, Lanes::less(Lanes::splat(kMinTransmittance), after));
+        const Lanes weight = Lanes::both(alpha * before, drawn);
+        Lanes::fma(weight, Lanes::splat(f.r), Lanes::load(pixels->r + at)).store(pixels->r + at);
+        Lanes::fma(weight, Lanes::splat(f.g), Lanes::load(pixels->g + at)).store(pixels->g + at);
+        Lanes::fma(weight, Lanes::splat(f.b), Lanes::load(pixels->b + at)).store(pixels->b + at);
+        Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
+        finished_some |= Lanes::bits(touched) != Lanes::bits(drawn);
+      }
+      if (finished_some) {
+        const Lanes a = Lanes::load(pixels->transmittance + row * kTile);
+        const Lanes b = Lanes::load(pixels->transmittance + row * kTile + 8);
+        if ((Lanes::bits(a) & Lanes::bits(b)) == 0xffu) unfinished &= ~(1u << row);
+      }
+    }
+  }
+}
+
+// Footprints of splats [begin, end), each at its own index; the indices of those that can be seen go to `visible`.
+template <typename Lanes>
+static int64_t make_footprints(const SplatArrays& splats, int64_t begin, int64_t end, const Pinhole& camera,
+                               Footprint* footprints, uint32_t* visible) {
+  int64_t count = 0;
+  for (int64_t i = begin; i < end; ++i)
+    if (make_footprint(splats, i, camera, footprints + i)) visible[count++] = static_cast<uint32_t>(i);
+  return count;
+}
+
+}  // namespace scenepress
