@@ -20,12 +20,14 @@ struct Scene {
   SplatArrays arrays() const {
     const size_t n = means.shape(0), extra = shN.shape(1);
     const int degree = extra == 0 ? 0 : extra == 3 ? 1 : extra == 8 ? 2 : extra == 15 ? 3 : -1;
-    const bool fits = means.shape(1) == 3 && quats.shape(0) == n && quats.shape(1) == 4 && log_scales.shape(0) == n &&
-                      log_scales.shape(1) == 3 && opacity_logits.shape(0) == n && sh0.shape(0) == n &&
-                      sh0.shape(1) == 3 && shN.shape(0) == n && shN.shape(2) == 3 && degree >= 0 && n < (1u << 31);
+    const bool fits = means.shape(1) == 3 && quats.shape(0) == n && quats.shape(1) == 4 &&
+                      log_scales.shape(0) == n && log_scales.shape(1) == 3 && opacity_logits.shape(0) == n &&
+                      sh0.shape(0) == n && sh0.shape(1) == 3 && shN.shape(0) == n && shN.shape(2) == 3 &&
+                      degree >= 0 && n < (1u << 31);
     if (!fits) throw std::invalid_argument("splat arrays do not fit each other");
-    return {means.data(), quats.data(), log_scales.data(), opacity_logits.data(), sh0.data(), shN.data(),
-            static_cast<int64_t>(n), degree, antialiased};
+    return {means.data(), quats.data(), log_scales.data(),       opacity_logits.data(),
+            sh0.data(),   shN.data(),   static_cast<int64_t>(n), degree,
+            antialiased};
   }
 };
 
@@ -41,8 +43,7 @@ Pinhole pinhole(const Input2<double>& view, const Input1<double>& intrinsics, in
     for (int j = 0; j < 3; ++j) camera.rotation[3 * i + j] = v[4 * i + j];
     camera.translation[i] = v[4 * i + 3];
   }
-  for (int i = 0; i < 3; ++i)
-    camera.eye[i] = -(v[i] * v[3] + v[4 + i] * v[7] + v[8 + i] * v[11]);
+  for (int i = 0; i < 3; ++i) camera.eye[i] = -(v[i] * v[3] + v[4 + i] * v[7] + v[8 + i] * v[11]);
   camera.fx = static_cast<float>(intrinsics.data()[0]);
   camera.fy = static_cast<float>(intrinsics.data()[1]);
   camera.cx = static_cast<float>(intrinsics.data()[2]);
@@ -54,10 +55,10 @@ Pinhole pinhole(const Input2<double>& view, const Input1<double>& intrinsics, in
 
 int threads_or_all(int threads) { return threads > 0 ? threads : thread_count(); }
 
-nb::tuple rasterize(Input2<float> means, Input2<float> quats, Input2<float> log_scales, Input1<float> opacity_logits,
-                    Input2<float> sh0, Input3<float> shN, bool antialiased, Input2<double> view,
-                    Input1<double> intrinsics, int width, int height, Input1<float> background, bool portable,
-                    int threads) {
+nb::tuple rasterize(Input2<float> means, Input2<float> quats, Input2<float> log_scales,
+                    Input1<float> opacity_logits, Input2<float> sh0, Input3<float> shN, bool antialiased,
+                    Input2<double> view, Input1<double> intrinsics, int width, int height,
+                    Input1<float> background, bool portable, int threads) {
   const SplatArrays splats = Scene{means, quats, log_scales, opacity_logits, sh0, shN, antialiased}.arrays();
   const Pinhole camera = pinhole(view, intrinsics, width, height);
   if (background.shape(0) != 3) throw std::invalid_argument("background must be [3]");
@@ -65,8 +66,8 @@ nb::tuple rasterize(Input2<float> means, Input2<float> quats, Input2<float> log_
   auto color = new_array<float>({h, w, 3});
   auto alpha = new_array<float>({h, w});
   without_gil([&] {
-    rasterize_cpu(splats, camera, background.data(), raster_kernels(portable), threads_or_all(threads), color.data(),
-                  alpha.data());
+    rasterize_cpu(splats, camera, background.data(), raster_kernels(portable), threads_or_all(threads),
+                  color.data(), alpha.data());
   });
   return nb::make_tuple(color, alpha);
 }
@@ -87,18 +88,26 @@ nb::tuple project_splats(Input2<float> means, Input2<float> quats, Input2<float>
     Ellipse e;
     visible.data()[i] = make_footprint(splats, i, camera, &footprint) && project(splats, i, camera, &e);
     if (!visible.data()[i]) continue;
-    const float values[11] = {e.x, e.y, e.depth, e.c00, e.c01, e.c11, e.compensation,
-                              exp2f(footprint.log2_opacity), footprint.r, footprint.g, footprint.b};
+    const float values[11] = {e.x,
+                              e.y,
+                              e.depth,
+                              e.c00,
+                              e.c01,
+                              e.c11,
+                              e.compensation,
+                              exp2f(footprint.log2_opacity),
+                              footprint.rgb[0],
+                              footprint.rgb[1],
+                              footprint.rgb[2]};
     std::copy(values, values + 11, row);
   }
   return nb::make_tuple(visible, rows);
 }
 
 }  // namespace
-
-void bind_raster(nb::module_& m) {
-  m.def("rasterize", &rasterize);
-  m.def("project_splats", &project_splats);
-}
-
 }  // namespace scenepress
+
+void bind_raster(nanobind::module_& m) {
+  m.def("rasterize", &scenepress::rasterize);
+  m.def("project_splats", &scenepress::project_splats);
+}

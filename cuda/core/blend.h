@@ -10,11 +10,11 @@
 
 namespace scenepress {
 
-constexpr int kTile = 16;                          // px, square
+constexpr int kTile = 16;  // px, square
 constexpr float kMaxAlpha = 0.999f;
-constexpr float kMinAlpha = 1.f / 255.f;           // anything fainter is skipped
-constexpr float kLog2MinAlpha = -7.994353437f;     // log2(1 / 255)
-constexpr float kMinTransmittance = 1e-4f;         // a pixel is finished where it would go this low
+constexpr float kMinAlpha = 1.f / 255.f;        // anything fainter is skipped
+constexpr float kLog2MinAlpha = -7.994353437f;  // log2(1 / 255)
+constexpr float kMinTransmittance = 1e-4f;      // a pixel is finished where it would go this low
 constexpr float kLog2E = 1.442695041f;
 
 // A splat ready to be blended: everything about it that a pixel needs, in one cache line.
@@ -22,11 +22,11 @@ constexpr float kLog2E = 1.442695041f;
 // This is exp(-d' cov^-1 d / 2) completed to a square in dx: it cannot go negative, and thin slanted splats keep
 // their precision.
 struct alignas(64) Footprint {
-  float x, y;              // centre, px
-  float shear;             // px / px
-  float along, across;     // px^-2, log2 e included
-  float log2_opacity;      // after the antialiasing compensation, if any
-  float r, g, b;
+  float x, y;           // centre, px
+  float shear;          // px / px
+  float along, across;  // px^-2, log2 e included
+  float log2_opacity;   // after the antialiasing compensation, if any
+  float rgb[3];
   float reach_x, reach_y;  // px: half extent of the region where alpha >= 1/255
   float tilt;              // px: dy at the region's rightmost point
   float depth;
@@ -74,13 +74,9 @@ SP_HOST_DEVICE static inline bool make_footprint(const SplatArrays& splats, int6
   if (!shape_footprint(ellipse, seen, out) || !on_image(*out, camera.width, camera.height)) return false;
   const float* mean = splats.means + 3 * i;
   const int extra = (splats.sh_degree + 1) * (splats.sh_degree + 1) - 1;
-  float rgb[3];
-  sh_color(splats.sh_degree, splats.sh0 + 3 * i, splats.shN + 3 * extra * i, static_cast<float>(mean[0] - camera.eye[0]),
-           static_cast<float>(mean[1] - camera.eye[1]), static_cast<float>(mean[2] - camera.eye[2]), rgb);
-  out->r = rgb[0];
-  out->g = rgb[1];
-  out->b = rgb[2];
-  return is_finite(rgb[0]) && is_finite(rgb[1]) && is_finite(rgb[2]);
+  return sh_color(splats.sh_degree, splats.sh0 + 3 * i, splats.shN + 3 * extra * i,
+                  static_cast<float>(mean[0] - camera.eye[0]), static_cast<float>(mean[1] - camera.eye[1]),
+                  static_cast<float>(mean[2] - camera.eye[2]), out->rgb);
 }
 
 // Tiles, half-open.
@@ -107,7 +103,8 @@ SP_HOST_DEVICE static inline TileRange tile_columns(const Footprint& f, int row,
   const float bottom = fminf(row * kTile + kTile - 0.5f - f.y, f.reach_y);
   const float dy_right = fminf(fmaxf(f.tilt, top), bottom);
   const float dy_left = fminf(fmaxf(-f.tilt, top), bottom);
-  const float width_right = f.half_unit * sqrtf(fmaxf(f.cutoff - f.across * dy_right * dy_right, 0.f)) + kBoundSlack;
+  const float width_right =
+      f.half_unit * sqrtf(fmaxf(f.cutoff - f.across * dy_right * dy_right, 0.f)) + kBoundSlack;
   const float width_left = f.half_unit * sqrtf(fmaxf(f.cutoff - f.across * dy_left * dy_left, 0.f)) + kBoundSlack;
   return tiles_between(fmaxf(f.x + f.shear * dy_left - width_left, f.x - f.reach_x),
                        fminf(f.x + f.shear * dy_right + width_right, f.x + f.reach_x), count);

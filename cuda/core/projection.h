@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "core/host_device.h"
+#include "core/sh.h"
 
 namespace scenepress {
 
@@ -47,8 +48,6 @@ struct Ellipse {
   float compensation;   // sqrt(det without the filter / det with it)
 };
 
-SP_HOST_DEVICE static inline bool is_finite(float value) { return fabsf(value) <= 3.402823466e38f; }
-
 // r: 9 floats, row-major. False if the quaternion (w, x, y, z) has no direction.
 SP_HOST_DEVICE static inline bool rotation_matrix(const float* q, float* r) {
   const float norm2 = q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3];
@@ -76,8 +75,10 @@ SP_HOST_DEVICE static inline void to_camera(const Pinhole& camera, const float* 
 
 // The centre's slopes x/z and y/z, held within 1.3 half fields of view: beyond, the linearised projection
 // would blow splats up.
-SP_HOST_DEVICE static inline void clamped_slopes(const Pinhole& c, double x_over_z, double y_over_z, float* slopes) {
-  const float margin_x = kFrustumMargin * 0.5f * c.width / c.fx, margin_y = kFrustumMargin * 0.5f * c.height / c.fy;
+SP_HOST_DEVICE static inline void clamped_slopes(const Pinhole& c, double x_over_z, double y_over_z,
+                                                 float* slopes) {
+  const float margin_x = kFrustumMargin * 0.5f * c.width / c.fx,
+              margin_y = kFrustumMargin * 0.5f * c.height / c.fy;
   const float x = static_cast<float>(x_over_z), y = static_cast<float>(y_over_z);
   slopes[0] = fminf(fmaxf(x, -c.cx / c.fx - margin_x), (c.width - c.cx) / c.fx + margin_x);
   slopes[1] = fminf(fmaxf(y, -c.cy / c.fy - margin_y), (c.height - c.cy) / c.fy + margin_y);
@@ -120,7 +121,8 @@ SP_HOST_DEVICE static inline void image_covariance(const float* axes, const floa
 }
 
 // The ellipse of splat i; false if it is behind the near plane or not finite.
-SP_HOST_DEVICE static inline bool project(const SplatArrays& splats, int64_t i, const Pinhole& camera, Ellipse* out) {
+SP_HOST_DEVICE static inline bool project(const SplatArrays& splats, int64_t i, const Pinhole& camera,
+                                          Ellipse* out) {
   double point[3];
   to_camera(camera, splats.means + 3 * i, point);
   if (!(point[2] > kNearPlane && point[2] < kFarPlane)) return false;  // a NaN fails too

@@ -10,6 +10,8 @@
 
 namespace scenepress {
 
+SP_HOST_DEVICE static inline bool is_finite(float value) { return fabsf(value) <= 3.402823466e38f; }
+
 constexpr float kShBand0 = 0.28209479177387814f;
 
 // basis: 15 floats, the functions of degree 1 to 3 (m = -l..l) at the unit vector (x, y, z); only those up
@@ -38,10 +40,10 @@ SP_HOST_DEVICE static inline void sh_basis(int degree, float x, float y, float z
   basis[14] = -0.5900435899266435f * (x * c2 - y * s2);
 }
 
-// rgb = max(SH + 0.5, 0). sh0: 3 floats; shN: the coefficients beyond, r, g, b fastest. (x, y, z): from the
-// camera to the splat, any length but zero.
-SP_HOST_DEVICE static inline void sh_color(int degree, const float* sh0, const float* shN, float x, float y, float z,
-                                           float* rgb) {
+// rgb = max(SH + 0.5, 0); false if that is not finite. sh0: 3 floats; shN: the coefficients beyond, r, g, b
+// fastest. (x, y, z): from the camera to the splat, any length but zero.
+SP_HOST_DEVICE static inline bool sh_color(int degree, const float* sh0, const float* shN, float x, float y,
+                                           float z, float* rgb) {
   float basis[15];
   const float inverse_norm = 1.f / sqrtf(x * x + y * y + z * z);
   sh_basis(degree, x * inverse_norm, y * inverse_norm, z * inverse_norm, basis);
@@ -52,10 +54,10 @@ SP_HOST_DEVICE static inline void sh_color(int degree, const float* sh0, const f
     g += basis[k] * shN[3 * k + 1];
     b += basis[k] * shN[3 * k + 2];
   }
-  // A NaN must stay one, so that the caller can tell and drop the splat: every comparison with it fails.
-  rgb[0] = r < 0.f ? 0.f : r;
-  rgb[1] = g < 0.f ? 0.f : g;
-  rgb[2] = b < 0.f ? 0.f : b;
+  rgb[0] = fmaxf(r, 0.f);
+  rgb[1] = fmaxf(g, 0.f);
+  rgb[2] = fmaxf(b, 0.f);
+  return is_finite(r) && is_finite(g) && is_finite(b);
 }
 
 }  // namespace scenepress

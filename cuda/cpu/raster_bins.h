@@ -22,7 +22,8 @@ struct VisibleSplats {
   std::vector<uint32_t> order;              // visible splats, by depth, then by index
 };
 
-VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, const RasterKernels& kernels, int threads);
+VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, const RasterKernels& kernels,
+                           int threads);
 
 // Splats order[begin..end) sorted into tiles: those of tile t are ids[first[t]..first[t + 1]), nearest first.
 struct TileBins {
@@ -30,7 +31,8 @@ struct TileBins {
   std::unique_ptr<uint32_t[]> ids;
 };
 
-TileBins sort_into_tiles(const VisibleSplats& visible, int64_t begin, int64_t end, const TileGrid& grid, int threads);
+TileBins sort_into_tiles(const VisibleSplats& visible, int64_t begin, int64_t end, const TileGrid& grid,
+                         int threads);
 
 // The end of the longest run from `begin` whose tile bounds hold at most `budget` tiles (at least one splat): what
 // keeps memory bounded when a scene is full of splats larger than the image.

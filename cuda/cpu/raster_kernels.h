@@ -1,8 +1,8 @@
 // The inner loops of the CPU rasteriser, written once over a type of 8 float lanes: AVX2+FMA or portable.
 // A row of a tile is two such vectors.
 //
-// Comparisons give masks of all ones or zeros; bits() gathers the sign bits, lane 0 lowest; fma(a, b, c) is a b + c and
-// fnma(a, b, c) is c - a b, fused or not.
+// Comparisons give masks of all ones or zeros; bits() gathers the sign bits, lane 0 lowest; fma(a, b, c) is a b +
+// c and fnma(a, b, c) is c - a b, fused or not.
 #pragma once
 
 #include "core/blend.h"
@@ -59,7 +59,8 @@ static inline unsigned unfinished_rows(const TilePixels& pixels) {
   return rows;
 }
 
-constexpr float kExp2[6] = {1.0000001192f, 0.6931469440f, 0.2402212024f, 0.0555071309f, 0.0096755419f, 0.0013276472f};
+constexpr float kExp2[6] = {1.0000001192f, 0.6931469440f, 0.2402212024f,
+                            0.0555071309f, 0.0096755419f, 0.0013276472f};
 
 // 2^x for x in [-126, 126], relative error below 3e-7: round to the nearest integer by adding 1.5 * 2^23, then a
 // least-maximum-error polynomial on [-1/2, 1/2].
@@ -101,9 +102,9 @@ static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t
         const Lanes after = before * (one - alpha);
         const Lanes drawn = Lanes::both(touched, Lanes::less(Lanes::splat(kMinTransmittance), after));
         const Lanes weight = Lanes::both(alpha * before, drawn);
-        Lanes::fma(weight, Lanes::splat(f.r), Lanes::load(pixels->r + at)).store(pixels->r + at);
-        Lanes::fma(weight, Lanes::splat(f.g), Lanes::load(pixels->g + at)).store(pixels->g + at);
-        Lanes::fma(weight, Lanes::splat(f.b), Lanes::load(pixels->b + at)).store(pixels->b + at);
+        Lanes::fma(weight, Lanes::splat(f.rgb[0]), Lanes::load(pixels->r + at)).store(pixels->r + at);
+        Lanes::fma(weight, Lanes::splat(f.rgb[1]), Lanes::load(pixels->g + at)).store(pixels->g + at);
+        Lanes::fma(weight, Lanes::splat(f.rgb[2]), Lanes::load(pixels->b + at)).store(pixels->b + at);
         Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
         finished_some |= Lanes::bits(touched) != Lanes::bits(drawn);
       }

@@ -1,11 +1,10 @@
 // The inner loops over 8 plain floats; compilers turn most of it into the baseline's vectors.
-#include "cpu/raster_kernels.h"
-
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
 #include "cpu/raster.h"
+#include "cpu/raster_kernels.h"
 
 namespace scenepress {
 namespace {
@@ -65,7 +64,8 @@ struct PlainLanes {
     return each([&](int i) { return value(word(sign.v[i]) >> 31 ? 0u : word(mask.v[i])); });
   }
   static inline PlainLanes select(PlainLanes mask, PlainLanes yes, PlainLanes no) {
-    return each([&](int i) { return value((word(mask.v[i]) & word(yes.v[i])) | (~word(mask.v[i]) & word(no.v[i]))); });
+    return each(
+        [&](int i) { return value((word(mask.v[i]) & word(yes.v[i])) | (~word(mask.v[i]) & word(no.v[i]))); });
   }
   static inline PlainLanes negative_where(PlainLanes mask, PlainLanes a) {
     return each([&](int i) { return value(word(a.v[i]) | (word(mask.v[i]) & 0x80000000u)); });

@@ -49,3 +49,33 @@ def rans_encode(planes: Sequence[PlaneArrays], ways: int) -> bytes: ...
 def rans_decoder(payload: bytes) -> RansDecoder: ...
 
 portable: Kernels
+# raster.cpp
+def rasterize(
+    means: NDArray[np.float32],
+    quats: NDArray[np.float32],
+    log_scales: NDArray[np.float32],
+    opacity_logits: NDArray[np.float32],
+    sh0: NDArray[np.float32],
+    shN: NDArray[np.float32],
+    antialiased: bool,
+    view: NDArray[np.float64],
+    intrinsics: NDArray[np.float64],
+    width: int,
+    height: int,
+    background: NDArray[np.float32],
+    portable: bool,
+    threads: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def project_splats(
+    means: NDArray[np.float32],
+    quats: NDArray[np.float32],
+    log_scales: NDArray[np.float32],
+    opacity_logits: NDArray[np.float32],
+    sh0: NDArray[np.float32],
+    shN: NDArray[np.float32],
+    antialiased: bool,
+    view: NDArray[np.float64],
+    intrinsics: NDArray[np.float64],
+    width: int,
+    height: int,
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]: ...

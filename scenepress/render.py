@@ -1,0 +1,94 @@
+"""Images of splats: the blending of 3D Gaussian splatting, as gsplat 1.5 does it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.kernels import raster
+from scenepress.scene import Camera, Splats
+
+Backend = Literal["auto", "cpu", "portable", "reference", "cuda", "gsplat"]
+"""cpu: the fastest loops of this machine. portable: the same without special instructions. reference:
+NumPy in float64, very slow. cuda and gsplat need a GPU. auto: the faster of cuda and cpu."""
+
+MAX_SIDE = 32768
+"""Pixels: images may not be wider or higher."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """A rendered view."""
+
+    color: NDArray[np.float32]
+    """float32 [H, W, 3]: r, g, b over the background, display colours, may exceed 1."""
+    alpha: NDArray[np.float32]
+    """float32 [H, W]: 1 where the splats hide the background, 0 where nothing was drawn."""
+
+
+def rasterize(
+    splats: Splats,
+    camera: Camera,
+    *,
+    background: Sequence[float] = (0.0, 0.0, 0.0),
+    backend: Backend = "auto",
+) -> Image:
+    """Render one view.
+
+    Splats that are not finite (any NaN; an infinity anywhere but in the opacity logit; a quaternion of
+    length zero) are left out. The camera is in the scene's own axes: `splats.axes` plays no part.
+
+    Args:
+        splats: the scene.
+        camera: where from; at most 32768 pixels a side.
+        background: r, g, b behind the scene.
+        backend: see Backend. All but rounding gives the same pixels.
+
+    Raises:
+        ValueError: a camera or background that makes no sense, or a backend that cannot run here.
+    """
+    rear = np.asarray(background, np.float32)
+    if rear.shape != (3,) or not np.isfinite(rear).all():
+        raise ValueError(f"background must be 3 finite numbers, got {background!r}")
+    scene = raster_input(splats, camera)
+    name = _fastest() if backend == "auto" else backend
+    if name not in raster.BACKENDS:
+        raise ValueError(f"backend {name!r} cannot run here; have {', '.join(raster.BACKENDS)}")
+    return Image(*raster.BACKENDS[name](scene, rear))
+
+
+def raster_input(splats: Splats, camera: Camera) -> raster.RasterInput:
+    """What the kernels take. Raises ValueError for a camera that makes no sense."""
+    view = np.ascontiguousarray(camera.world_to_camera, np.float64)
+    if view.shape != (4, 4) or not np.isfinite(view).all():
+        raise ValueError("world_to_camera must be a finite 4x4 matrix")
+    turn = view[:3, :3]
+    if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3:
+        raise ValueError("world_to_camera must be rigid: its rotation part is not orthonormal")
+    intrinsics = np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64)
+    if not np.isfinite(intrinsics).all() or min(camera.fx, camera.fy) <= 0:
+        raise ValueError(f"fx, fy must be positive and fx, fy, cx, cy finite, got {intrinsics}")
+    if not (1 <= camera.width <= MAX_SIDE and 1 <= camera.height <= MAX_SIDE):
+        size = f"{camera.width}x{camera.height}"
+        raise ValueError(f"images have 1 to {MAX_SIDE} pixels a side, got {size}")
+    return raster.RasterInput(
+        means=np.ascontiguousarray(splats.means),
+        quats=np.ascontiguousarray(splats.quats),
+        log_scales=np.ascontiguousarray(splats.log_scales),
+        opacity_logits=np.ascontiguousarray(splats.opacity_logits),
+        sh0=np.ascontiguousarray(splats.sh0),
+        shN=np.ascontiguousarray(splats.shN),
+        antialiased=splats.antialiased,
+        view=view,
+        intrinsics=intrinsics,
+        width=camera.width,
+        height=camera.height,
+    )
+
+
+def _fastest() -> str:
+    return next(name for name in ("cuda", "cpu", "reference") if name in raster.BACKENDS)
