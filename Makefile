@@ -1,8 +1,79 @@
-# `make native` builds the native module in place for development; see CONTRIBUTING.md.
-PYTHON ?= .venv/bin/python
+# Everything between a clean machine and a result. Every target does its own set-up: a virtual environment
+# in .venv with the versions of constraints.txt, and the native module built in place. A second run is quick.
+#
+#   make demo [SCENE=path]    compress, decompress, render and measure a scene; writes out/demo/
+#   make test [ARGS=...]      every test
+#   make native               the native module only
+#   make lint                 ruff, mypy --strict, clang-format, links of the docs
+#   make fuzz [SECONDS=20]    every cuda/fuzz/fuzz_*.cpp for so many seconds (needs clang++)
+#   make cuda                 compile every CUDA kernel (needs nvcc)
+#   make bench                every benchmark; appends to docs/results/
+#   make gpu-check            GPU tests and benchmarks, for a machine with a device
+#   make clean                remove what was built (not .venv)
 
-.PHONY: native
-native:
-	cmake -S . -B build/dev -G Ninja -DPython_EXECUTABLE=$(abspath $(PYTHON)) -DCMAKE_BUILD_TYPE=Release >/dev/null
-	cmake --build build/dev
-	cp build/dev/_native*.so scenepress/kernels/
+PYTHON ?= python3
+ARGS ?= -n auto
+SCENE ?= data/samples/still_life.ply
+FUZZ_SECONDS = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),20)
+CXX_FUZZ ?= $(firstword $(foreach name,clang++ clang++-19 clang++-18 clang++-17 clang++-16 clang++-15 clang++-14,$(shell command -v $(name))))
+
+BIN := $(CURDIR)/.venv/bin
+STAMPS := build/stamps
+NATIVE := $(wildcard CMakeLists.txt cuda/core/* cuda/cpu/* cuda/bindings/*)
+CXX_SOURCES = $(wildcard cuda/*/*.h cuda/*/*.cpp cuda/*/*.cu cuda/*/*.cuh)
+BENCHMARKS := $(filter-out %/harness.py %/__init__.py %/conftest.py,$(wildcard tests/benchmarks/[a-z]*.py))
+GPU_BENCHMARKS := $(filter %_gpu.py,$(BENCHMARKS))
+CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython_EXECUTABLE=$(BIN)/python
+
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: demo test native lint fuzz cuda bench gpu-check clean environment
+
+environment: $(STAMPS)/environment
+$(STAMPS)/environment: constraints.txt pyproject.toml .ci/environment.py
+	@$(PYTHON) .ci/environment.py
+	@mkdir -p $(@D) && touch $@
+
+native: $(STAMPS)/native
+ifeq ($(wildcard scenepress/kernels/_native.*.so),)
+.PHONY: $(STAMPS)/native
+endif
+$(STAMPS)/native: $(NATIVE) $(STAMPS)/environment
+	@command -v $${CXX:-c++} >/dev/null || { echo "make: no C++ compiler (on Debian: apt-get install g++)" >&2; exit 1; }
+	$(CMAKE) -B build/dev -DCMAKE_BUILD_TYPE=Release -DSCENEPRESS_CUDA=OFF >/dev/null
+	$(BIN)/cmake --build build/dev
+	$(BIN)/cmake --install build/dev --prefix . >/dev/null
+	@touch $@
+
+demo: native
+	$(BIN)/python -m pipelines.demo $(SCENE) -o out/demo
+
+test: native
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMPS)/environment
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict scenepress
+	$(if $(CXX_SOURCES),$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES))
+	$(BIN)/python .ci/check_links.py
+
+fuzz: $(STAMPS)/environment
+	@test -n "$(CXX_FUZZ)" || { echo "make fuzz: no clang++ (on Debian: apt-get install clang libclang-rt-14-dev)" >&2; exit 1; }
+	$(CMAKE) -B build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=$(CXX_FUZZ) -DSCENEPRESS_CUDA=OFF -DSCENEPRESS_FUZZ=ON >/dev/null
+	$(BIN)/cmake --build build/fuzz
+	$(BIN)/python .ci/fuzz.py --seconds $(FUZZ_SECONDS)
+
+cuda: $(STAMPS)/environment
+	$(CMAKE) -B build/cuda -DCMAKE_BUILD_TYPE=Release -DSCENEPRESS_CUDA=ON >/dev/null
+	$(BIN)/cmake --build build/cuda
+	$(BIN)/cmake --install build/cuda --prefix . >/dev/null
+
+bench: native
+	set -e; for script in $(filter-out $(GPU_BENCHMARKS),$(BENCHMARKS)); do echo "== $$script"; $(BIN)/python $$script; done
+
+gpu-check: native cuda
+	$(BIN)/python -m pytest tests/gpu -rs
+	set -e; for script in $(GPU_BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf build out scenepress/kernels/_native*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
