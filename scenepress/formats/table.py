@@ -1,0 +1,62 @@
+"""The one list of formats, and reading and writing by it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from scenepress.errors import FormatError
+from scenepress.formats.ply import read_ply, write_ply
+from scenepress.scene import Splats
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One line of the table."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Lower case, with the dot; the longest that fits decides."""
+    read: Callable[[str | Path], Splats]
+    write: Callable[[Splats, str | Path], None] | None
+    """None: this format can only be read."""
+
+
+FORMATS = (Format("ply", (".ply",), read_ply, write_ply),)
+"""Every format of other people's that scenepress knows."""
+
+
+def by_suffix(path: str | Path) -> Format | None:
+    """The format that the file's name says, or None."""
+    name = Path(path).name.lower()
+    fitting = [(len(s), f) for f in FORMATS for s in f.suffixes if name.endswith(s)]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
+def read(path: str | Path) -> Splats:
+    """Read a scene, by the file's name and first bytes.
+
+    Raises:
+        FormatError: an unknown or damaged file.
+        OSError: the file cannot be read.
+    """
+    found = by_suffix(path)
+    if found is None:
+        known = ", ".join(s for f in FORMATS for s in f.suffixes)
+        raise FormatError(f"{path}: unknown file type; known are {known}")
+    return found.read(path)
+
+
+def write(splats: Splats, path: str | Path) -> None:
+    """Write a scene in the format that the file's name says; it appears whole or not at all.
+
+    Raises:
+        ValueError: no format, or a format that is only read, has this suffix.
+        OSError: the file cannot be written.
+    """
+    found = by_suffix(path)
+    if found is None or found.write is None:
+        known = ", ".join(s for f in FORMATS if f.write for s in f.suffixes)
+        raise ValueError(f"{path}: cannot write this file type; known are {known}")
+    found.write(splats, path)

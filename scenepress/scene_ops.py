@@ -1,0 +1,142 @@
+"""What any scene may need: other axes, a count of broken splats, and a scene without them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.scene import Axes, Splats
+
+MAX_COORDINATE = 1e9
+"""Absurd beyond: float32 then resolves no better than 64 scene units."""
+MAX_LOG_SCALE = 25.0
+"""Absurd beyond: a standard deviation of 7e10 scene units."""
+MAX_COLOUR = 1e4
+"""Absurd beyond, for SH coefficients; colours of photographs need less than 10."""
+MIN_NORM, MAX_NORM = 1e-12, 1e12
+"""Rotations shorter or longer than this have no direction that float32 arithmetic could find."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Splats that share one fault."""
+
+    attribute: str
+    """Field of Splats."""
+    cause: str
+    """"not finite", "too large" or "no direction"."""
+    count: int
+    """Splats with at least one such value."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What is wrong with a scene."""
+
+    splats: int
+    """All splats."""
+    invalid: int
+    """Splats with at least one fault; drop_invalid() removes these."""
+    findings: tuple[Finding, ...]
+    """One per attribute and cause that occurs; a splat may count in several."""
+
+    def __str__(self) -> str:
+        """One line for people."""
+        causes = "; ".join(f"{f.attribute} {f.cause}: {f.count}" for f in self.findings)
+        return f"{self.invalid} of {self.splats} splats are invalid" + (f" ({causes})" if causes else "")
+
+
+def _faults(splats: Splats) -> list[tuple[str, str, NDArray[np.bool_]]]:
+    """(attribute, cause, mask [N]) for every check; a value that is not finite is not also too large."""
+    limits = {
+        "means": MAX_COORDINATE,
+        "log_scales": MAX_LOG_SCALE,
+        "sh0": MAX_COLOUR,
+        "shN": MAX_COLOUR,
+    }
+    faults = []
+    for name, limit in limits.items():
+        array = getattr(splats, name)
+        values = array.reshape(len(array), int(np.prod(array.shape[1:])))
+        finite = np.isfinite(values).all(axis=1)
+        signed = values if name == "log_scales" else np.abs(values)  # However thin is fine.
+        faults.append((name, "not finite", ~finite))
+        faults.append((name, "too large", finite & (signed > limit).any(axis=1)))
+    finite = np.isfinite(splats.quats).all(axis=1)
+    norms = np.linalg.norm(splats.quats.astype(np.float64), axis=1)
+    faults.append(("quats", "not finite", ~finite))
+    faults.append(("quats", "no direction", finite & ~((norms >= MIN_NORM) & (norms <= MAX_NORM))))
+    faults.append(("opacity_logits", "not finite", np.isnan(splats.opacity_logits)))
+    return faults
+
+
+def audit(splats: Splats) -> Audit:
+    """Count the splats no renderer can draw, per attribute and cause.
+
+    Faults: NaN anywhere; infinite values except opacity logits (+-inf mean opacity 1 and 0);
+    coordinates, scales and colours beyond the MAX_ constants of this module; rotations without a
+    direction.
+    """
+    faults = _faults(splats)
+    invalid = np.zeros(len(splats), np.bool_)
+    findings = []
+    for attribute, cause, mask in faults:
+        invalid |= mask
+        if count := int(mask.sum()):
+            findings.append(Finding(attribute, cause, count))
+    return Audit(len(splats), int(invalid.sum()), tuple(findings))
+
+
+def drop_invalid(splats: Splats) -> Splats:
+    """The scene without the splats that audit() counts as invalid; the same object if there are none."""
+    valid = np.ones(len(splats), np.bool_)
+    for _, _, mask in _faults(splats):
+        valid &= ~mask
+    return splats if valid.all() else splats.take(valid)
+
+
+# Real SH basis functions of degree 1..3, m = -l..l, by the parity of their powers of x, y, z, which
+# decides their sign when an axis flips: y, z, x; xy, yz, zz.., xz, xx-yy;
+# y(3xx-yy), xyz, y(5zz-1), z(5zz-3), x(5zz-1), z(xx-yy), x(xx-3yy).
+_ODD = np.array(
+    [
+        [0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 1],  # x
+        [1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0],  # y
+        [0, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 1, 0],  # z
+    ],
+    np.bool_,
+)
+
+
+def convert_axes(splats: Splats, axes: Axes) -> Splats:
+    """The same scene, described in other axes: positions, rotations and SH change signs.
+
+    All supported systems name right/left, down/up, forward/back in this order, so that going from one
+    to another flips axes and never permutes them. An odd number of flips changes handedness; a
+    Gaussian has none, so the result is exact for those too.
+
+    Args:
+        splats: the scene, in the axes it names.
+        axes: the axes wanted.
+
+    Returns:
+        The scene in `axes`, every value with the bits it had but for signs; `splats` itself if nothing
+        changes.
+    """
+    if axes == splats.axes:
+        return splats
+    flip = np.array([a != b for a, b in zip(axes, splats.axes, strict=True)])
+    fx, fy, fz = np.where(flip, np.float32(-1), np.float32(1))
+    # F R F is a rotation whatever the determinant of F; it negates pairs of components.
+    quat_signs = np.array([1, fy * fz, fx * fz, fx * fy], np.float32)
+    odd_flips = (_ODD & flip[:, None]).sum(axis=0) % 2
+    sh_signs = np.where(odd_flips, np.float32(-1), np.float32(1))[: splats.shN.shape[1], None]
+    return dataclasses.replace(
+        splats,
+        means=splats.means * np.array([fx, fy, fz], np.float32),
+        quats=splats.quats * quat_signs,
+        shN=splats.shN * sh_signs,
+        axes=axes,
+    )

@@ -1,0 +1,113 @@
+"""Axes conversion against evaluated SH and covariances; the audit; dropping."""
+
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+import pytest
+from splat_scenes import assert_same_bits, random_splats, with_arrays
+
+from scenepress.scene import Axes, Splats
+from scenepress.scene_ops import Finding, audit, convert_axes, drop_invalid
+
+
+def sh_basis(d: np.ndarray) -> np.ndarray:
+    """Degrees 1 to 3 of the real SH basis of 3DGS at unit directions [N, 3] -> [N, 15]."""
+    x, y, z = d.T
+    xx, yy, zz = x * x, y * y, z * z
+    return np.stack(
+        [
+            -0.4886025119029199 * y,
+            0.4886025119029199 * z,
+            -0.4886025119029199 * x,
+            1.0925484305920792 * x * y,
+            -1.0925484305920792 * y * z,
+            0.31539156525252005 * (2 * zz - xx - yy),
+            -1.0925484305920792 * x * z,
+            0.5462742152960396 * (xx - yy),
+            -0.5900435899266435 * y * (3 * xx - yy),
+            2.890611442640554 * x * y * z,
+            -0.4570457994644658 * y * (4 * zz - xx - yy),
+            0.3731763325901154 * z * (2 * zz - 3 * xx - 3 * yy),
+            -0.4570457994644658 * x * (4 * zz - xx - yy),
+            1.445305721320277 * z * (xx - yy),
+            -0.5900435899266435 * x * (xx - 3 * yy),
+        ],
+        axis=1,
+    )
+
+
+def covariance(scene: Splats) -> np.ndarray:
+    q = scene.quats.astype(np.float64)
+    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
+    r = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    ).transpose(2, 0, 1)
+    m = r * np.exp(scene.log_scales.astype(np.float64))[:, None, :]
+    return m @ m.transpose(0, 2, 1)
+
+
+@pytest.mark.parametrize("axes", get_args(Axes))
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_conversion_is_the_flip_of_everything_visible(axes: Axes, degree: int) -> None:
+    scene = random_splats(40, degree, seed=1)
+    got = convert_axes(scene, axes)
+    flip = np.array([1 if a == b else -1 for a, b in zip(axes, "RDF", strict=True)])
+    assert got.axes == axes
+    np.testing.assert_array_equal(got.means, scene.means * flip)
+    np.testing.assert_allclose(covariance(got), covariance(scene) * np.outer(flip, flip), atol=1e-12)
+    d = np.random.default_rng(2).standard_normal((40, 3))
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    k = scene.shN.shape[1]
+    before = np.einsum("nk,nkc->nc", sh_basis(d)[:, :k], scene.shN)
+    after = np.einsum("nk,nkc->nc", sh_basis(d * flip)[:, :k], got.shN)
+    np.testing.assert_allclose(after, before, atol=1e-12)
+
+
+def test_conversion_there_and_back_keeps_every_bit() -> None:
+    scene = random_splats(10, 3)
+    for axes, other in pairwise(get_args(Axes)):
+        there = convert_axes(convert_axes(scene, axes), other)
+        assert_same_bits(convert_axes(there, "RDF"), scene)
+    assert convert_axes(scene, "RDF") is scene
+
+
+def test_audit_counts_by_attribute_and_cause() -> None:
+    clean = random_splats(10, 1)
+    means, quats, shN = clean.means.copy(), clean.quats.copy(), clean.shN.copy()
+    scales, logits = clean.log_scales.copy(), clean.opacity_logits.copy()
+    means[0, 1] = np.nan
+    means[1] = 1e20
+    quats[1] = 0
+    quats[2, 0] = np.inf
+    shN[3, 2, 1] = -1e5
+    scales[4, 0] = 1e4
+    scales[8, 0] = -1e4  # Thin, not wrong.
+    logits[5:8] = np.nan, np.inf, -np.inf
+    scene = with_arrays(
+        clean, means=means, quats=quats, shN=shN, log_scales=scales, opacity_logits=logits
+    )
+    found = audit(scene)
+    assert (found.splats, found.invalid) == (10, 6)
+    assert set(found.findings) == {
+        Finding("means", "not finite", 1),
+        Finding("means", "too large", 1),
+        Finding("quats", "not finite", 1),
+        Finding("quats", "no direction", 1),
+        Finding("shN", "too large", 1),
+        Finding("log_scales", "too large", 1),
+        Finding("opacity_logits", "not finite", 1),
+    }
+    assert "6 of 10" in str(found)
+    assert_same_bits(drop_invalid(scene), scene.take(np.array([6, 7, 8, 9])))
+    assert audit(drop_invalid(scene)).findings == ()
+
+
+def test_a_clean_or_empty_scene_is_left_alone() -> None:
+    for scene in (random_splats(5, 2), random_splats(0, 3)):
+        assert audit(scene).invalid == 0
+        assert drop_invalid(scene) is scene
