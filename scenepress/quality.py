@@ -39,6 +39,8 @@ SSIMULACRA2_MIN_SIDE = 225
 
 Image = NDArray[np.float32]
 """float32 [H, W, 3], sRGB values in [0, 1]."""
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""A JSON value."""
 Progress = Callable[[float], None]
 """Told the fraction done, in [0, 1], after each step."""
 
@@ -114,6 +116,22 @@ class Comparison:
         """Mean over views; None if any view has none."""
         return _mean([view.lpips for view in self.views])
 
+    def as_json(self) -> dict[str, Json]:
+        """The means, then every view, as plain JSON values. Infinite PSNR becomes null."""
+        means: dict[str, Json] = {
+            "psnr": finite(self.psnr),
+            "mean_view_psnr": finite(self.mean_view_psnr),
+            "ssim": self.ssim,
+            "ms_ssim": self.ms_ssim,
+            "flip": self.flip,
+            "ssimulacra2": self.ssimulacra2,
+            "lpips": self.lpips,
+        }
+        views: list[Json] = [
+            {**dataclasses.asdict(view), "psnr": finite(view.psnr)} for view in self.views
+        ]
+        return {**means, "views": views}
+
 
 def compare(
     a: Splats,
@@ -140,11 +158,12 @@ def compare(
         ValueError: no camera.
     """
     from scenepress.render import rasterize
-    from scenepress.scene_ops import convert_axes
 
     if not cameras:
         raise ValueError("compare() needs at least one camera")
     if b.axes != a.axes:
+        from scenepress.scene_ops import convert_axes
+
         b = convert_axes(b, a.axes)
     views = []
     for k, camera in enumerate(cameras):
@@ -192,6 +211,11 @@ def mse(a: Image, b: Image) -> float:
 def decibels(error: float) -> float:
     """PSNR for a mean squared error and a peak of 1; inf for 0."""
     return -10 * math.log10(error) if error > 0 else math.inf
+
+
+def finite(value: float) -> float | None:
+    """None for infinities and NaN, which JSON cannot say."""
+    return value if math.isfinite(value) else None
 
 
 def psnr(a: Image, b: Image) -> float:

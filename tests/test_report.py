@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from scenepress import report
+from scenepress.files import readable_size
+from scenepress.inspection import Rate, by_stage
 from scenepress.quality import Comparison, ViewQuality
 from scenepress.report import charts, images
 
@@ -25,7 +27,7 @@ def example() -> report.Report:
     reference = rng.random((48, 64, 3)).astype(np.float32)
     test = np.clip(reference + 0.02, 0, 1)
     return report.Report(
-        title="a <b>bold</b> & \"quoted\" name $.ply",
+        title='a <b>bold</b> & "quoted" name $.ply',
         source_bytes=1_000_000,
         splats=4_000,
         sh_degree=3,
@@ -37,11 +39,11 @@ def example() -> report.Report:
         ),
         rates=(
             *(
-                report.StageRate(stage, level, 100 * (k + 1))
+                Rate(stage, level, 1, 100 * (k + 1))
                 for k, stage in enumerate(("position", "sh", "colour"))
                 for level in (0, 1)
             ),
-            report.StageRate("container", None, 50),
+            Rate("container", None, 1, 50),
         ),
         images=(report.ViewImages("front", reference, test),),
     )
@@ -151,7 +153,7 @@ def test_an_unwritable_report_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_stage_bars_are_sorted_and_complete() -> None:
-    totals = charts.stage_totals(example().rates)
+    totals = by_stage(example().rates)
     assert totals == {"colour": 600, "sh": 400, "position": 200, "container": 50}
     assert list(totals) == ["colour", "sh", "position", "container"]
     drawing = charts.stage_bars(example().rates, 100)
@@ -184,7 +186,7 @@ def test_the_curve_joins_our_rates_and_leaves_peers_alone() -> None:
     ],
 )
 def test_sizes_for_people(count: float, text: str) -> None:
-    assert charts.size(count) == text
+    assert readable_size(count) == text
 
 
 def test_error_maps_share_a_scale_and_saturate() -> None:

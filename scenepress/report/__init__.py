@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress.quality import Comparison
-
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+from scenepress.files import PathLike, write_whole
+from scenepress.inspection import Rate
+from scenepress.quality import Comparison, Json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,18 +35,6 @@ class RatePoint:
     """Wall-clock time; None if not measured."""
     peer: bool = False
     """True for another format, shown for comparison."""
-
-
-@dataclasses.dataclass(frozen=True)
-class StageRate:
-    """Bytes that one stage spent on one level of detail."""
-
-    stage: str
-    """The stage's name; "container" for headers, index and metadata."""
-    level: int | None
-    """0 is the coarsest; None for what all levels share."""
-    bytes: int
-    """Payload size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +65,7 @@ class Report:
     """One sentence on where the cameras come from."""
     points: tuple[RatePoint, ...]
     """The first is the subject of the page; the others are other rates, and peers."""
-    rates: tuple[StageRate, ...] = ()
+    rates: tuple[Rate, ...] = ()
     """How the subject's bytes are spent."""
     images: tuple[ViewImages, ...] = ()
     """Views of the subject to show."""
@@ -98,33 +83,11 @@ def as_json(report: Report) -> dict[str, Json]:
         "sh_degree": report.sh_degree,
         "cameras": report.cameras,
         "points": [_point_as_json(report, point) for point in report.points],
-        "rates": [{"stage": r.stage, "level": r.level, "bytes": r.bytes} for r in report.rates],
+        "rates": [dataclasses.asdict(rate) for rate in report.rates],
     }
 
 
-def quality_as_json(quality: Comparison) -> dict[str, Json]:
-    """A comparison as plain JSON values: the means, then every view. Infinite PSNR becomes null."""
-    means: dict[str, Json] = {
-        "psnr": finite(quality.psnr),
-        "mean_view_psnr": finite(quality.mean_view_psnr),
-        "ssim": quality.ssim,
-        "ms_ssim": quality.ms_ssim,
-        "flip": quality.flip,
-        "ssimulacra2": quality.ssimulacra2,
-        "lpips": quality.lpips,
-    }
-    views: list[Json] = [
-        {**dataclasses.asdict(view), "psnr": finite(view.psnr)} for view in quality.views
-    ]
-    return {**means, "views": views}
-
-
-def finite(value: float) -> float | None:
-    """None for infinities and NaN, which JSON cannot say."""
-    return value if math.isfinite(value) else None
-
-
-def write(report: Report, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+def write(report: Report, path: PathLike) -> tuple[Path, Path]:
     """Write the page to `path` and its twin beside it with the suffix .json; returns both paths.
 
     Raises:
@@ -136,8 +99,8 @@ def write(report: Report, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     twin = page.with_suffix(".json")
     if page == twin:
         raise ValueError(f"{page}: the page needs a suffix other than .json, which its twin takes")
-    _write_whole(page, render(report))
-    _write_whole(twin, json.dumps(as_json(report), indent=2, allow_nan=False) + "\n")
+    write_whole(page, render(report))
+    write_whole(twin, json.dumps(as_json(report), indent=2, allow_nan=False) + "\n")
     return page, twin
 
 
@@ -152,22 +115,10 @@ def _point_as_json(report: Report, point: RatePoint) -> dict[str, Json]:
         "decode_seconds": point.decode_seconds,
         "encode_splats_per_second": per_second(report.splats, point.encode_seconds),
         "decode_splats_per_second": per_second(report.splats, point.decode_seconds),
-        "quality": quality_as_json(point.quality),
+        "quality": point.quality.as_json(),
     }
 
 
 def per_second(count: int, seconds: float | None) -> float | None:
     """A rate, or None where the time is unknown or too short to measure."""
     return count / seconds if seconds else None
-
-
-def _write_whole(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -6,78 +6,66 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from scenepress.report import RatePoint, StageRate
+from scenepress.files import readable_size
+from scenepress.inspection import Rate, by_stage
+from scenepress.report import RatePoint
 
-WIDTH, BARS_WIDTH = 720, 540
-"""User units of the curve and of the bars; the page scales every chart to its column."""
+WIDTH, BARS_WIDTH, BARS_LEFT = 720, 580, 138
+"""User units: the curve's width, the bars' width and baseline; the page scales charts to columns."""
 COLOURS = 8
 """Stage colours in style.css: .c0 to .c7."""
 
 
-def size(count: float) -> str:
-    """Bytes for people: decimal units, three digits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 999.5 or unit == "GB":
-            break
-        count /= 1000
-    digits = 0 if unit == "B" or count >= 99.95 else 1 if count >= 9.995 else 2
-    return f"{count:.{digits}f} {unit}"
-
-
-def stage_totals(rates: Sequence[StageRate]) -> dict[str, int]:
-    """Bytes by stage over all levels, largest first."""
-    totals: dict[str, int] = {}
-    for rate in rates:
-        totals[rate.stage] = totals.get(rate.stage, 0) + rate.bytes
-    return dict(sorted(totals.items(), key=lambda item: -item[1]))
-
-
-def stage_bars(rates: Sequence[StageRate], splats: int) -> str:
+def stage_bars(rates: Sequence[Rate], splats: int) -> str:
     """Bars of bytes per stage, largest first, each labelled with its share and bytes per splat."""
-    totals = stage_totals(rates)
+    totals = by_stage(rates)
     whole, top, row = sum(totals.values()), max(totals.values()), 34
     rows = []
     for k, (stage, count) in enumerate(totals.items()):
         y = k * row
-        length = max(2, 190 * count / top)
-        label = f"{size(count)} · {100 * count / whole:.1f} %"
+        length = max(2, 175 * count / top)
+        label = f"{readable_size(count)} · {100 * count / whole:.1f} %"
         if splats:
             label += f" · {count / splats:.2f} B/splat"
         rows.append(
-            f'<text x="82" y="{y + 21}" class="end">{escape(stage)}</text>'
-            f'<path d="{_bar(90, y + 6, length, 22)}" class="c{k % COLOURS}"/>'
-            f'<text x="{90 + length + 8:.1f}" y="{y + 21}" class="value">{label}</text>'
+            f'<text x="{BARS_LEFT - 8}" y="{y + 21}" class="end">{escape(stage)}</text>'
+            f'<path d="{_bar(BARS_LEFT, y + 6, length, 22)}" class="c{k % COLOURS}"/>'
+            f'<text x="{BARS_LEFT + length + 8:.1f}" y="{y + 21}" class="value">{label}</text>'
         )
-    title = "Bytes per stage: " + ", ".join(f"{stage} {size(count)}" for stage, count in totals.items())
+    title = "Bytes per stage: " + ", ".join(
+        f"{stage} {readable_size(count)}" for stage, count in totals.items()
+    )
     return _svg(title, BARS_WIDTH, len(totals) * row, "".join(rows))
 
 
-def level_bars(rates: Sequence[StageRate]) -> str:
+def level_bars(rates: Sequence[Rate]) -> str:
     """One stacked bar per level, in the colours of `stage_bars`; empty if there are no levels."""
-    order = {stage: k % COLOURS for k, stage in enumerate(stage_totals(rates))}
+    order = {stage: k % COLOURS for k, stage in enumerate(by_stage(rates))}
     levels = sorted({rate.level for rate in rates if rate.level is not None})
     if not levels:
         return ""
     keys: list[int | None] = [*levels, *([None] if any(rate.level is None for rate in rates) else [])]
     totals = {key: sum(rate.bytes for rate in rates if rate.level == key) for key in keys}
-    row, rows, scale = 34, [], 360 / max(1, *totals.values())
+    row, rows, scale = 34, [], 350 / max(1, *totals.values())
     for k, key in enumerate(keys):
-        x, y = 90.0, k * row
+        x, y = float(BARS_LEFT), k * row
         name = "all levels" if key is None else f"level {key}"
-        rows.append(f'<text x="82" y="{y + 21}" class="end">{name}</text>')
-        parts = stage_totals([rate for rate in rates if rate.level == key])
+        rows.append(f'<text x="{BARS_LEFT - 8}" y="{y + 21}" class="end">{name}</text>')
+        parts = by_stage([rate for rate in rates if rate.level == key])
         for stage in order:
             length = parts.get(stage, 0) * scale
             if length >= 0.5:
-                tip = f"{name}, {escape(stage)}: {size(parts[stage])}"
+                tip = f"{name}, {escape(stage)}: {readable_size(parts[stage])}"
                 rows.append(
                     f'<rect x="{x:.2f}" y="{y + 6}" width="{max(0.5, length - 1):.2f}" height="22"'
                     f' class="c{order[stage]}"><title>{tip}</title></rect>'
                 )
             x += length
-        rows.append(f'<text x="{x + 8:.1f}" y="{y + 21}" class="value">{size(totals[key])}</text>')
+        rows.append(
+            f'<text x="{x + 8:.1f}" y="{y + 21}" class="value">{readable_size(totals[key])}</text>'
+        )
     title = "Bytes per level: " + ", ".join(
-        f"{'shared' if key is None else key} {size(count)}" for key, count in totals.items()
+        f"{'shared' if key is None else key} {readable_size(count)}" for key, count in totals.items()
     )
     return _svg(title, BARS_WIDTH, len(keys) * row, "".join(rows))
 

@@ -7,6 +7,7 @@ import string
 from html import escape
 from importlib import resources
 
+from scenepress.files import readable_size
 from scenepress.report import RatePoint, Report, ViewImages, charts, images, per_second
 
 COLUMNS = (
@@ -33,7 +34,7 @@ def render(report: Report) -> str:
         script=_asset("script.js"),
         title=escape(report.title),
         subtitle=f"{report.splats:,} splats, SH degree {report.sh_degree}, "
-        f"{charts.size(report.source_bytes)} as it came",
+        f"{readable_size(report.source_bytes)} as it came",
         tiles=_tiles(report, subject),
         table=_table(report),
         cameras=escape(report.cameras),
@@ -58,7 +59,11 @@ def _number(value: float | None, digits: int) -> str:
 def _tiles(report: Report, subject: RatePoint) -> str:
     decode = per_second(report.splats, subject.decode_seconds)
     tiles = [
-        ("Smaller by", f"{report.source_bytes / subject.bytes:.1f}&times;", charts.size(subject.bytes)),
+        (
+            "Smaller by",
+            f"{report.source_bytes / subject.bytes:.1f}&times;",
+            readable_size(subject.bytes),
+        ),
         ("PSNR", _number(subject.quality.psnr, 2), "dB against the source"),
         ("SSIM", _number(subject.quality.ssim, 4), "1 means equal"),
     ]
@@ -79,7 +84,7 @@ def _table(report: Report) -> str:
     for k, point in enumerate(report.points):
         quality = point.quality
         cells = [
-            charts.size(point.bytes),
+            readable_size(point.bytes),
             f"{report.source_bytes / point.bytes:.2f}",
             f"{point.bytes / report.splats:.2f}" if report.splats else "&ndash;",
             _number(quality.psnr, 2),
@@ -91,7 +96,7 @@ def _table(report: Report) -> str:
             _time(report.splats, point.decode_seconds),
         ]
         kind = "subject" if k == 0 else "peer" if point.peer else ""
-        note = ' <small>for comparison</small>' if point.peer else ""
+        note = " <small>for comparison</small>" if point.peer else ""
         rows.append(
             f'<tr class="{kind}"><th scope="row">{escape(point.label)}{note}</th>'
             + "".join(f"<td>{cell}</td>" for cell in cells)

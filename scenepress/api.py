@@ -1,0 +1,213 @@
+"""Scenes in and out of files: what `import scenepress` offers, and what the command line calls."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from scenepress import container, metadata
+from scenepress.files import PathLike, write_whole
+from scenepress.inspection import Inspection, describe, describe_press
+from scenepress.scene import Axes, Camera, Splats
+
+Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
+"""How small, or how good. "lossless" keeps every bit and the order of the splats."""
+Progress = Callable[[float], None]
+"""Told the fraction done, in [0, 1], now and then."""
+
+MEASURED_VIEWS, MEASURED_WIDTH = 4, 400
+"""How many views `compress` renders for the quality record, and how wide synthesised ones are."""
+
+
+def load(path: PathLike) -> Splats:
+    """Read a scene from any supported file, told apart by suffix and content; see docs/formats.md.
+
+    Raises:
+        BitstreamError: a damaged .press file; the message says what is wrong.
+        FormatError: any other file that is damaged, or of a kind that is not read.
+        OSError: the file cannot be read.
+    """
+    if is_press(path):
+        return decompress(Path(path).read_bytes())
+    from scenepress.formats import table
+
+    return table.read(Path(path))
+
+
+def save(scene: Splats, path: PathLike, *, preset: Preset = "balanced") -> None:
+    """Write a scene to a file of the format that the suffix names; .press compresses with `preset`.
+
+    The file appears whole or not at all. What the format cannot keep is said in a LossWarning.
+
+    Raises:
+        ValueError: no format that can be written has this suffix.
+        FormatError: the format cannot hold the scene.
+        OSError: the file cannot be written.
+    """
+    if is_press(path):
+        write_whole(path, compress(scene, preset))
+        return
+    from scenepress.formats import table
+
+    table.write(scene, Path(path))
+
+
+def compress(
+    scene: Splats,
+    preset: Preset = "balanced",
+    *,
+    cameras: Sequence[Camera] | None = None,
+    keep_order: bool = False,
+    source: PathLike = "",
+    measure: bool = True,
+    progress: Progress | None = None,
+) -> bytes:
+    """Compress a scene; the bytes are a whole .press file.
+
+    Args:
+        scene: not changed.
+        preset: how small, or how good.
+        cameras: where the scene will be seen from, in the scene's axes: they guide the allocation of
+            bits and the measurement. None: cameras made up from the scene (docs/cameras.md).
+        keep_order: decode the splats in their order here; costs bytes. "lossless" always does.
+        source: the file the scene came from, for the metadata: only its name and suffix are kept.
+        measure: decode and render a few views, and store the quality found in the file.
+        progress: called with the fraction done.
+
+    Raises:
+        ValueError: the scene holds non-finite values that the preset cannot keep.
+    """
+    report = progress or _silent
+    encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
+    data = _encode(scene, preset, cameras, keep_order, source, lambda done: report(encoding * done))
+    if measure and len(scene):
+        decoded = decompress(data)
+        record = measure_quality(scene, decoded, cameras, lambda done: report(0.8 + 0.2 * done))
+        data = with_quality(data, record)
+    report(1.0)
+    return data
+
+
+def decompress(
+    data: container.Buffer, *, levels: int | None = None, allow_truncated: bool = False
+) -> Splats:
+    """Decode a .press file. Safe on untrusted input.
+
+    Args:
+        data: the bytes of the file.
+        levels: decode only this many levels of detail, from the coarsest on: fewer splats, whole scene.
+        allow_truncated: accept a file that was cut short, and decode the levels that are complete.
+
+    Raises:
+        BitstreamError: the bytes break a rule of docs/spec; the message says which.
+        ValueError: levels < 1.
+    """
+    from scenepress.codecs import lossless, splats
+
+    file = container.read(data, allow_truncated=allow_truncated)
+    codec = lossless if metadata.of(file).codec == "lossless" else splats
+    return codec.decode(data, levels=levels, allow_truncated=allow_truncated)
+
+
+def inspect(path: PathLike) -> Inspection:
+    """What a file is and holds; the whole file is read and decoded, so that damage is found.
+
+    Raises:
+        As load().
+    """
+    from scenepress.scene_ops import audit
+
+    if is_press(path):
+        data = Path(path).read_bytes()
+        press, scene = describe_press(data), decompress(data)
+    else:
+        press, scene = None, load(path)
+    return describe(path, scene, audit(scene).invalid, press)
+
+
+def is_press(path: PathLike) -> bool:
+    """Whether the suffix says .press, or the file starts as one."""
+    if Path(path).suffix.lower() == ".press":
+        return True
+    if not Path(path).is_file():  # A folder, or a pipe whose first bytes the reader will need.
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(container.MAGIC)) == container.MAGIC
+
+
+def measure_quality(
+    source: Splats, decoded: Splats, cameras: Sequence[Camera] | None, progress: Progress | None = None
+) -> metadata.Quality:
+    """The quality record: a few views of `source` against the same views of `decoded`.
+
+    Args:
+        source: the reference.
+        decoded: what became of it.
+        cameras: evenly chosen from these; None: synthesised from `source`.
+        progress: called with the fraction done.
+    """
+    from scenepress.cameras import synthesize
+    from scenepress.quality import compare
+
+    if cameras:
+        chosen = choose(cameras, MEASURED_VIEWS)
+    else:
+        chosen = list(synthesize(source, MEASURED_VIEWS, MEASURED_WIDTH))
+    comparison = compare(source, decoded, chosen, perceptual=False, progress=progress)
+    return metadata.Quality(
+        psnr=comparison.psnr,
+        ssim=comparison.ssim,
+        views=len(chosen),
+        width=chosen[0].width,
+        cameras="given" if cameras else "synthesised",
+    )
+
+
+def with_quality(data: bytes, record: metadata.Quality | None) -> bytes:
+    """The same .press file with another quality record."""
+    return metadata.replace(data, dataclasses.replace(metadata.of(container.read(data)), quality=record))
+
+
+def camera_in_axes(camera: Camera, axes: Axes) -> Camera:
+    """A camera given for a scene in RDF, the axes of the files cameras come with, for one in `axes`."""
+    signs = [1.0 if ours == theirs else -1.0 for ours, theirs in zip(axes, "RDF", strict=True)]
+    return dataclasses.replace(camera, world_to_camera=camera.world_to_camera @ np.diag([*signs, 1.0]))
+
+
+def choose(cameras: Sequence[Camera], count: int) -> list[Camera]:
+    """`count` of the cameras, evenly spread over the sequence; all of them if there are no more."""
+    if count >= len(cameras):
+        return list(cameras)
+    return [cameras[(2 * k + 1) * len(cameras) // (2 * count)] for k in range(count)]
+
+
+def _encode(
+    scene: Splats,
+    preset: Preset,
+    cameras: Sequence[Camera] | None,
+    keep_order: bool,
+    source: PathLike,
+    progress: Progress,
+) -> bytes:
+    from scenepress.codecs import lossless, presets, splats
+
+    name, source_format = Path(source).name, Path(source).suffix.lstrip(".").lower()
+    if preset == "lossless":
+        return lossless.encode(scene, source_name=name, source_format=source_format, progress=progress)
+    settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order)
+    return splats.encode(
+        scene,
+        settings,
+        cameras=cameras,
+        source_name=name,
+        source_format=source_format,
+        progress=progress,
+    )
+
+
+def _silent(_: float) -> None:
+    pass

@@ -1,0 +1,219 @@
+"""The command line: arguments, exit codes, and nothing else; commands.py does the work.
+
+Only tyro and the standard library are imported here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TextIO
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
+Background = Literal["black", "white", "grey"]
+Json = Annotated[bool, arg(name="json")]
+CameraFile = Annotated[Path | None, arg(metavar="FILE")]
+
+
+class UsageError(Exception):
+    """What was asked makes no sense, whatever the files hold; exit code 2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compress:
+    """Compress a scene into one .press file, and measure how good it is."""
+
+    source: Annotated[Positional[Path], arg(metavar="IN")]
+    """Any supported scene file."""
+    output: Annotated[Path, arg(aliases=("-o",), metavar="OUT.press")]
+    """The file to write."""
+    preset: Preset = "balanced"
+    """How small, or how good; lossless keeps every bit."""
+    cameras: CameraFile = None
+    """transforms.json, cameras.json or a COLMAP folder: where the scene is seen from."""
+    keep_order: bool = False
+    """Decode the splats in the order they have in IN (lossless always does)."""
+    drop_invalid: bool = False
+    """Leave out splats with non-finite or absurd values."""
+    report: Annotated[Path | None, arg(metavar="FILE.html")] = None
+    """Also write a self-contained report, and its JSON twin beside it."""
+    background: Background = "black"
+    """Behind the splats of the report's renders."""
+    as_json: Json = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decompress:
+    """Decode a .press file into another format."""
+
+    source: Annotated[Positional[Path], arg(metavar="IN.press")]
+    """The file to decode."""
+    output: Annotated[Path, arg(aliases=("-o",), metavar="OUT")]
+    """The file to write; its suffix names the format: .ply, .spz, .sog, .splat or .glb."""
+    levels: Annotated[int | None, arg(metavar="K")] = None
+    """Decode only the K coarsest levels of detail."""
+    allow_truncated: bool = False
+    """Accept a file that was cut short, and decode the levels that are complete."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Convert:
+    """Convert a scene from one format to another."""
+
+    source: Annotated[Positional[Path], arg(metavar="IN")]
+    """Any supported scene file."""
+    output: Annotated[Positional[Path], arg(metavar="OUT")]
+    """The file to write; its suffix names the format."""
+    drop_invalid: bool = False
+    """Leave out splats with non-finite or absurd values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspect:
+    """Say what a scene file is and holds."""
+
+    source: Annotated[Positional[Path], arg(metavar="IN")]
+    """Any supported scene file."""
+    as_json: Json = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Measure how far scene B is from scene A, by rendering both."""
+
+    a: Annotated[Positional[Path], arg(metavar="A")]
+    """The reference."""
+    b: Annotated[Positional[Path], arg(metavar="B")]
+    """The scene to judge."""
+    views: Annotated[int | None, arg(metavar="N")] = None
+    """How many views: 8 made up from A, or all of --cameras."""
+    size: Annotated[int | None, arg(metavar="W")] = None
+    """Width of the renders in pixels: 400, or as --cameras says."""
+    cameras: CameraFile = None
+    """transforms.json, cameras.json or a COLMAP folder."""
+    background: Background = "black"
+    """Behind the splats."""
+    as_json: Json = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Render:
+    """Render a scene to an image."""
+
+    source: Annotated[Positional[Path], arg(metavar="IN")]
+    """Any supported scene file."""
+    output: Annotated[Path, arg(aliases=("-o",), metavar="OUT.png")]
+    """The image to write: .png, .webp or .jpg."""
+    camera: Annotated[str | None, arg(metavar="FILE[:VIEW]")] = None
+    """A camera file, and which of its cameras by number or name (else the first)."""
+    size: Annotated[int | None, arg(metavar="W")] = None
+    """Width in pixels: 800, or as --camera says."""
+    background: Background = "black"
+    """Behind the splats."""
+
+
+Command = Compress | Decompress | Convert | Inspect | Compare | Render
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 (bad data), 2 (bad usage) or 130 (interrupted)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        from scenepress import __version__
+
+        print(f"scenepress {__version__}")
+        return 0
+    command = tyro.cli(
+        Command,
+        prog="scenepress",
+        description="Compress Gaussian-splat scenes into one small file, and prove how good it is.",
+        args=arguments,
+        config=(FlagCreatePairsOff,),
+    )
+    try:
+        with _warnings_as_lines(), _terminated_cleanly():
+            return _run(command)
+    except KeyboardInterrupt:
+        print("scenepress: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(command: Command) -> int:
+    from scenepress import commands
+    from scenepress.errors import BitstreamError, FormatError
+
+    try:
+        commands.run(command)
+    except UsageError as error:
+        return _fail(error, 2)
+    except (BitstreamError, FormatError, OSError) as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _fail(error: Exception, code: int) -> int:
+    message = str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        message = f"{error.filename}: {error.strerror}"
+    print(f"scenepress: error: {_one_line(message)}", file=sys.stderr)
+    return code
+
+
+def warn(message: str) -> None:
+    """One line on stderr about something the user should know."""
+    print(f"scenepress: warning: {_one_line(message)}", file=sys.stderr)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Warnings about the user's scene become one line each; other warnings stay as they are."""
+    from scenepress.errors import LossWarning
+
+    usual = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, LossWarning):
+            warn(str(message))
+        else:
+            usual(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LossWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def _terminated_cleanly() -> Iterator[None]:
+    """Let a polite request to stop unwind, so that no partial output stays behind."""
+
+    def stop(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

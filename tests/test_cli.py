@@ -1,0 +1,500 @@
+"""The command line: exit codes, one-line errors, JSON that is only JSON, and start-up time."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from scenes import cloud
+
+from scenepress import api, cli, container, metadata
+from scenepress.formats import table
+from scenepress.scene import Splats
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "PIL", "scipy", "skimage", "numpy", "gsplat", "scenepress.commands"}
+
+
+def run(*arguments: object) -> int:
+    """The exit code of one command in this process."""
+    try:
+        return cli.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 99
+
+
+def spawn(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "scenepress", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, **options)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def scene() -> Splats:
+    return cloud()
+
+
+@pytest.fixture(scope="module")
+def ply(scene: Splats, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scene") / "cloud.ply"
+    table.write(scene, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def codec() -> None:
+    for module in ("cameras", "codecs.splats", "codecs.lossless"):
+        pytest.importorskip(f"scenepress.{module}")
+
+
+@pytest.fixture(scope="module")
+def cams() -> None:
+    pytest.importorskip("scenepress.cameras")
+
+
+@pytest.fixture(scope="module")
+def press(codec: None, ply: Path) -> Path:
+    path = ply.with_suffix(".press")
+    assert run("compress", ply, "-o", path) == 0
+    return path
+
+
+def assert_one_error_line(capsys: pytest.CaptureFixture[str], *words: str) -> None:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("scenepress: error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+# Start-up
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom scenepress.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit as stop: assert stop.code == 0\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "[]"
+    assert "compress" in done.stdout
+
+
+def test_help_starts_at_once() -> None:
+    best = float("inf")
+    for _ in range(12):  # The best of several: other work on the machine must not fail the test.
+        start = time.perf_counter()
+        with spawn("--help") as process:
+            process.communicate()
+        best = min(best, time.perf_counter() - start)
+        if best < 0.3:
+            break
+    assert best < 0.3
+
+
+@pytest.mark.parametrize(
+    "command", ["compress", "decompress", "convert", "inspect", "compare", "render"]
+)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    assert f"scenepress {command}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == "scenepress 0.1.0\n"
+
+
+def test_presets_are_those_of_the_codec() -> None:
+    presets = pytest.importorskip("scenepress.codecs.presets")
+    assert set(get_args(cli.Preset)) == {"lossless", *presets.PRESETS}
+    assert get_args(cli.Preset) == get_args(api.Preset)
+    assert cli.Compress(Path("a"), Path("b")).preset == "balanced"
+
+
+# Usage errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "explode in.ply",
+        "compress in.ply",
+        "compress -o out.press",
+        "compress in.ply -o out.press --preset best",
+        "compress in.ply -o out.press --no-such-option",
+        "compress in.ply -o in.ply",
+        "compress in.ply -o out.press --report out.json",
+        "decompress in.press -o out.ply --levels two",
+        "decompress in.press -o out.ply --levels 0",
+        "decompress in.press -o out.xyz",
+        "convert in.ply out.press",
+        "convert in.ply",
+        "compare a.ply",
+        "compare a.ply b.ply --views 0",
+        "compare a.ply b.ply --size 100000",
+        "compare a.ply b.ply --views many",
+        "render in.ply -o out.tiff",
+        "inspect a.ply b.ply",
+    ],
+)
+def test_bad_usage_exits_with_2(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err != ""
+    assert list(tmp_path.iterdir()) == []
+
+
+# Bad data
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "compress missing.ply -o out.press",
+        "compress bad.ply -o out.press",
+        "compress cut.ply -o out.press",
+        "decompress missing.press -o out.ply",
+        "decompress bad.press -o out.ply",
+        "decompress cut.press -o out.ply",
+        "decompress good.ply -o out.ply",
+        "convert bad.ply out.ply",
+        "convert unknown.xyz out.ply",
+        "inspect missing.ply",
+        "inspect bad.press",
+        "inspect empty.ply --json",
+        "compare good.ply bad.press",
+        "render bad.ply -o out.png",
+        "render good.ply -o missing/out.png",
+        "render good.ply -o out.png --camera missing.json",
+        "compress good.ply -o missing/out.press",
+    ],
+)
+def test_bad_data_exits_with_1_and_one_line(
+    arguments: str, ply: Path, press: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("good.ply").write_bytes(ply.read_bytes())
+    Path("cut.ply").write_bytes(ply.read_bytes()[:-1])
+    Path("cut.press").write_bytes(press.read_bytes()[:-1])
+    for name in ("bad.ply", "bad.press", "unknown.xyz"):
+        Path(name).write_bytes(b"nonsense")
+    Path("empty.ply").write_bytes(b"")
+    before = sorted(tmp_path.iterdir())
+    capsys.readouterr()
+    assert run(*arguments.split()) == 1
+    assert_one_error_line(capsys)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", tmp_path / "gone.ply") == 1
+    assert_one_error_line(capsys, "gone.ply", "No such file")
+
+
+# Compress and decompress
+
+
+def test_compress_says_what_came_out(
+    codec: None, scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = ply.read_bytes()
+    out = tmp_path / "cloud.press"
+    assert run("compress", ply, "-o", out, "--json") == 0
+    captured = capsys.readouterr()
+    values = json.loads(captured.out)
+    assert captured.err == ""
+    assert values["bytes_in"] == ply.stat().st_size
+    assert values["bytes_out"] == out.stat().st_size
+    assert values["ratio"] == pytest.approx(values["bytes_in"] / values["bytes_out"])
+    assert values["splats"] == len(scene)
+    assert values["preset"] == "balanced"
+    assert values["psnr"] > 25
+    assert 0 < values["ssim"] <= 1
+    assert values["cameras"] == "synthesised"
+    assert ply.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_quality_record_travels_in_the_file(press: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", press, "--json") == 0
+    record = json.loads(capsys.readouterr().out)["press"]["metadata"]["quality"]
+    assert record["psnr"] > 25
+    assert record["views"] == 4
+    assert record["cameras"] == "synthesised"
+    assert run("inspect", press) == 0
+    assert f"PSNR {record['psnr']:.2f} dB" in capsys.readouterr().out
+
+
+def test_presets_trade_bytes_for_quality(
+    codec: None, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes, psnrs = [], []
+    for preset in ("tiny", "balanced", "high"):
+        out = tmp_path / f"{preset}.press"
+        assert run("compress", ply, "-o", out, "--preset", preset, "--json") == 0
+        values = json.loads(capsys.readouterr().out)
+        sizes.append(values["bytes_out"])
+        psnrs.append(values["psnr"])
+    assert sizes == sorted(sizes)
+    assert psnrs == sorted(psnrs)
+    assert sizes[0] < sizes[-1]
+
+
+def test_lossless_keeps_every_bit(
+    codec: None, scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, back = tmp_path / "a.press", tmp_path / "b.ply"
+    assert run("compress", ply, "-o", out, "--preset", "lossless", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["psnr"] is None  # Equal images have no finite PSNR.
+    assert run("decompress", out, "-o", back) == 0
+    again = table.read(back)
+    for field in ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN"):
+        np.testing.assert_array_equal(
+            getattr(again, field).view(np.uint32), getattr(scene, field).view(np.uint32)
+        )
+    assert run("inspect", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["press"]["metadata"]["quality"]["psnr"] is None
+
+
+def test_keep_order(codec: None, scene: Splats, ply: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.press"
+    assert run("compress", ply, "-o", out, "--keep-order", "--preset", "high") == 0
+    decoded = api.decompress(out.read_bytes())
+    assert len(decoded) == len(scene)
+    assert np.linalg.norm(decoded.means - scene.means, axis=1).max() < 0.05
+
+
+def test_decompress_levels_and_truncated_files(press: Path, tmp_path: Path) -> None:
+    levels = api.inspect(press).press.levels  # type: ignore[union-attr]
+    whole, coarse, cut = tmp_path / "whole.ply", tmp_path / "coarse.ply", tmp_path / "cut.ply"
+    assert run("decompress", press, "-o", whole) == 0
+    assert run("decompress", press, "-o", coarse, "--levels", 1) == 0
+    counts = len(table.read(whole)), len(table.read(coarse))
+    assert 0 < counts[1] <= counts[0]
+    if levels > 1:
+        assert counts[1] < counts[0]
+        shorter = tmp_path / "cut.press"
+        shorter.write_bytes(press.read_bytes()[:-1])
+        assert run("decompress", shorter, "-o", cut) == 1
+        assert run("decompress", shorter, "-o", cut, "--allow-truncated") == 0
+        assert counts[1] <= len(table.read(cut)) < counts[0]
+
+
+def test_invalid_splats_are_named_and_dropped_on_request(
+    codec: None, scene: Splats, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    means = scene.means.copy()
+    means[3, 1] = np.nan
+    path, out = tmp_path / "nan.ply", tmp_path / "out.press"
+    table.write(dataclasses.replace(scene, means=means), path)
+    capsys.readouterr()
+    assert run("compress", path, "-o", out, "--drop-invalid", "--json") == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("scenepress: warning: ")
+    assert len(captured.err.splitlines()) == 1
+    assert json.loads(captured.out)["splats"] == len(scene) - 1
+    code = run("compress", path, "-o", tmp_path / "kept.press")
+    captured = capsys.readouterr()
+    assert "--drop-invalid" in captured.err
+    assert code in (0, 1)
+    assert (tmp_path / "kept.press").exists() == (code == 0)
+
+
+def test_an_empty_scene_survives(
+    codec: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write(cloud(0), tmp_path / "empty.ply")
+    for preset in ("balanced", "lossless"):
+        out = tmp_path / f"{preset}.press"
+        assert run("compress", tmp_path / "empty.ply", "-o", out, "--preset", preset, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["psnr"] is None
+        assert len(api.load(out)) == 0
+    assert run("compare", tmp_path / "empty.ply", out) == 1
+
+
+def test_compress_writes_a_report(
+    codec: None, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "report.html"
+    assert run("compress", ply, "-o", tmp_path / "a.press", "--report", page, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    twin = json.loads(page.with_suffix(".json").read_text())
+    assert values["report"] == str(page)
+    assert twin["points"][0]["bytes"] == values["bytes_out"]
+    assert sum(rate["bytes"] for rate in twin["rates"]) == values["bytes_out"]
+    assert "cloud.ply" in page.read_text(encoding="utf-8")
+
+
+# Interrupts
+
+
+def test_sigint_exits_with_130_and_leaves_nothing(tmp_path: Path) -> None:
+    fifo, out = tmp_path / "in.ply", tmp_path / "out.press"
+    os.mkfifo(fifo)
+    # open() returns once the command reads: then it waits for bytes.
+    with spawn("compress", fifo, "-o", out) as process, open(fifo, "wb"):
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert stdout == ""
+    assert stderr == "scenepress: interrupted\n"
+    assert list(tmp_path.iterdir()) == [fifo]
+
+
+def test_an_interrupt_while_writing_keeps_the_old_file(
+    codec: None, ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a.press"
+    out.write_bytes(b"old")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    assert run("compress", ply, "-o", out) == 130
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_no_progress_bar_where_nobody_watches(codec: None, ply: Path, tmp_path: Path) -> None:
+    with spawn("compress", ply, "-o", tmp_path / "a.press") as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert stderr == ""
+
+
+# Convert, inspect, compare, render
+
+
+def test_convert_and_inspect(
+    scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "copy.ply"
+    assert run("convert", ply, out) == 0
+    assert run("inspect", out, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["count"] == len(scene)
+    assert values["sh_degree"] == 3
+    assert values["axes"] == "RDF"
+    assert values["invalid"] == 0
+    assert values["press"] is None
+    np.testing.assert_allclose(values["lower"], scene.means.min(axis=0))
+    np.testing.assert_allclose(values["upper"], scene.means.max(axis=0))
+    assert run("inspect", out) == 0
+    assert f"{len(scene):,}" in capsys.readouterr().out
+
+
+def test_inspect_says_where_the_bytes_go(press: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", press, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert sum(rate["bytes"] for rate in values["press"]["rates"]) == press.stat().st_size
+    assert {"position", "colour", "container", "metadata"} <= {
+        r["stage"] for r in values["press"]["rates"]
+    }
+    assert values["press"]["metadata"]["source_name"] == "cloud.ply"
+    assert values["press"]["metadata"]["preset"] == "balanced"
+    assert run("inspect", press) == 0
+    assert "position" in capsys.readouterr().out
+
+
+def test_a_press_file_is_known_by_its_content(press: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "scene.bin"
+    renamed.write_bytes(press.read_bytes())
+    assert run("inspect", renamed) == 0
+
+
+def test_compare_prints_json_and_text(
+    ply: Path, press: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("compare", ply, press, "--views", 2, "--size", 96, "--json") == 0
+    captured = capsys.readouterr()
+    values = json.loads(captured.out)
+    assert values["bytes_a"] == ply.stat().st_size
+    assert values["bytes_b"] == press.stat().st_size
+    assert values["psnr"] > 25
+    assert 0 < values["ssim"] <= 1
+    assert len(values["views"]) == 2
+    assert values["views"][0]["width"] == 96
+    assert run("compare", ply, ply, "--views", 1, "--size", 64) == 0
+    assert "equal images" in capsys.readouterr().out
+    assert run("compare", ply, ply, "--views", 1, "--size", 64, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["psnr"] is None
+
+
+def test_render_and_camera_files(
+    cams: None, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    out, cameras = tmp_path / "a.png", tmp_path / "transforms.json"
+    assert run("render", ply, "-o", out, "--size", 120) == 0
+    with image.open(out) as picture:
+        assert picture.width == 120
+        assert np.asarray(picture).std() > 5
+    pose = np.diag([1.0, -1.0, -1.0, 1.0])  # Camera axes right, up, back, as this format has them.
+    pose[:3, 3] = 0, 0, -3
+    frames = [
+        {"file_path": f"images/{name}.png", "transform_matrix": pose.tolist()}
+        for name in ("first", "second")
+    ]
+    intrinsics = {"fl_x": 100.0, "fl_y": 100.0, "cx": 50.0, "cy": 40.0, "w": 100, "h": 80}
+    cameras.write_text(json.dumps({**intrinsics, "frames": frames}))
+    for view in ("", ":1"):
+        assert (
+            run("render", ply, "-o", out, "--camera", f"{cameras}{view}", "--background", "white") == 0
+        )
+        with image.open(out) as picture:
+            assert picture.size == (100, 80)
+            pixels = np.asarray(picture)
+        assert pixels[0, 0].tolist() == [255, 255, 255]  # The corner sees past the sphere.
+        assert pixels[40, 50].min() < 250
+    assert run("render", ply, "-o", out, "--camera", f"{cameras}:7") == 2
+    capsys.readouterr()
+    assert run("compare", ply, ply, "--cameras", cameras, "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["views"]) == 2
+
+
+def test_given_cameras_are_recorded(
+    codec: None, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose = np.diag([1.0, -1.0, -1.0, 1.0])
+    pose[:3, 3] = 0, 0, -3
+    cameras, out = tmp_path / "transforms.json", tmp_path / "a.press"
+    intrinsics = {"fl_x": 100.0, "fl_y": 100.0, "cx": 50.0, "cy": 40.0, "w": 100, "h": 80}
+    frames = [{"file_path": "a.png", "transform_matrix": pose.tolist()}]
+    cameras.write_text(json.dumps({**intrinsics, "frames": frames}))
+    assert run("compress", ply, "-o", out, "--cameras", cameras, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cameras"] == "given"
+    record = metadata.of(container.read(out.read_bytes())).quality
+    assert record is not None
+    assert (record.cameras, record.views, record.width) == ("given", 1, 100)
+
+
+def test_broken_pipes_are_no_traceback(press: Path) -> None:
+    with spawn("inspect", press) as process:
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):
+            process.stdout.close()
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
