@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from scenepress.render import rasterize
+from scenepress.kernels import _native, reference_render
+from scenepress.render import raster_input, rasterize
 from scenepress.scene import Camera, Splats
 
 
@@ -76,6 +77,68 @@ def test_splats_that_are_not_finite_are_left_out(name: str, bad: float) -> None:
     damaged = rasterize(dataclasses.replace(splats, **{name: array}), view)
     expected = rasterize(splats.take(np.arange(1, 200, 2)), view)
     np.testing.assert_array_equal(damaged.color, expected.color)
+
+
+def compare_with_reference(splats: Splats, view: Camera, backend: str) -> None:
+    rear = np.array([0.2, 0.3, 0.4])
+    scene = raster_input(splats, view)
+    color, alpha, close = reference_render.blend(
+        reference_render.project(scene), view.width, view.height, rear
+    )
+    image = rasterize(splats, view, background=rear.tolist(), backend=backend)
+    # Where a splat is at the very edge of being drawn, rounding decides; nowhere else.
+    assert close.mean() < 0.02
+    np.testing.assert_allclose(image.color[~close], color[~close], atol=1e-5)
+    np.testing.assert_allclose(image.alpha[~close], alpha[~close], atol=1e-5)
+    np.testing.assert_allclose(image.color[close], color[close], atol=1 / 50)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "portable"])
+@pytest.mark.parametrize("antialiased", [False, True])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_images_agree_with_the_reference(degree: int, antialiased: bool, backend: str) -> None:
+    splats = random_splats(600, degree, degree, antialiased)
+    compare_with_reference(splats, camera(121, 77), backend)
+
+
+@pytest.mark.parametrize(
+    ("log_scale", "spread", "logit"),
+    [(-9, 1, 4), (-5, 0.3, 9), (1.5, 1, 0), (4, 3, -3), (-3, 30, 2)],
+    ids=["tiny", "dense", "large", "huge", "scattered, most behind or beside"],
+)
+def test_extreme_scenes_agree_with_the_reference(log_scale: float, spread: float, logit: float) -> None:
+    splats = random_splats(400, 7)
+    splats = dataclasses.replace(
+        splats,
+        means=splats.means * np.float32(spread),
+        log_scales=splats.log_scales + np.float32(log_scale + 2.5),
+        opacity_logits=splats.opacity_logits + np.float32(logit),
+    )
+    compare_with_reference(splats, camera(96, 90), "cpu")
+
+
+def test_needles_and_discs_agree_with_the_reference() -> None:
+    splats = random_splats(400, 8)
+    stretch = np.random.default_rng(1).choice(np.array([-5, 0, 2.5], "f4"), (400, 3))
+    splats = dataclasses.replace(splats, log_scales=splats.log_scales + stretch)
+    compare_with_reference(splats, camera(150, 150), "cpu")
+
+
+def test_equal_depths_are_drawn_by_index() -> None:
+    one = random_splats(1, 3, degree=0)
+    twins = one.take(np.zeros(40, int))
+    rng = np.random.default_rng(0)
+    twins = dataclasses.replace(twins, sh0=rng.normal(0, 1, (40, 3)).astype("f4"))
+    compare_with_reference(twins, camera(), "cpu")
+
+
+def test_threads_and_tile_budgets_do_not_change_the_image() -> None:
+    scene, rear = raster_input(random_splats(20000, 2), camera(300, 200)), np.zeros(3, "f4")
+    expected = _native.rasterize(*scene, rear, False, 1, 0)
+    for threads, budget in ((2, 0), (5, 0), (1, 1), (2, 5000)):
+        image = _native.rasterize(*scene, rear, False, threads, budget)
+        np.testing.assert_array_equal(image[0], expected[0])
+        np.testing.assert_array_equal(image[1], expected[1])
 
 
 def test_an_empty_scene_is_background() -> None:

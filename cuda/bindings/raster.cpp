@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 #include "bindings/arrays.h"
 #include "cpu/parallel.h"
@@ -31,34 +32,41 @@ struct Scene {
   }
 };
 
-// view: float64 [4, 4], world to camera; intrinsics: float64 [4], fx fy cx cy.
-Pinhole pinhole(const Input2<double>& view, const Input1<double>& intrinsics, int width, int height) {
-  if (view.shape(0) != 4 || view.shape(1) != 4 || intrinsics.shape(0) != 4)
-    throw std::invalid_argument("view must be [4, 4], intrinsics [4]");
+// v: [4, 4], world to camera; intrinsics: fx fy cx cy.
+Pinhole pinhole(const double* v, const double* intrinsics, int width, int height) {
   if (width < 1 || height < 1 || width > 32768 || height > 32768)
     throw std::invalid_argument("width and height must be in [1, 32768]");
   Pinhole camera;
-  const double* v = view.data();
   for (int i = 0; i < 3; ++i) {
     for (int j = 0; j < 3; ++j) camera.rotation[3 * i + j] = v[4 * i + j];
     camera.translation[i] = v[4 * i + 3];
   }
   for (int i = 0; i < 3; ++i) camera.eye[i] = -(v[i] * v[3] + v[4 + i] * v[7] + v[8 + i] * v[11]);
-  camera.fx = static_cast<float>(intrinsics.data()[0]);
-  camera.fy = static_cast<float>(intrinsics.data()[1]);
-  camera.cx = static_cast<float>(intrinsics.data()[2]);
-  camera.cy = static_cast<float>(intrinsics.data()[3]);
+  camera.fx = static_cast<float>(intrinsics[0]);
+  camera.fy = static_cast<float>(intrinsics[1]);
+  camera.cx = static_cast<float>(intrinsics[2]);
+  camera.cy = static_cast<float>(intrinsics[3]);
   camera.width = width;
   camera.height = height;
   return camera;
 }
 
-int threads_or_all(int threads) { return threads > 0 ? threads : thread_count(); }
+Pinhole pinhole(const Input2<double>& view, const Input1<double>& intrinsics, int width, int height) {
+  if (view.shape(0) != 4 || view.shape(1) != 4 || intrinsics.shape(0) != 4)
+    throw std::invalid_argument("view must be [4, 4], intrinsics [4]");
+  return pinhole(view.data(), intrinsics.data(), width, height);
+}
+
+// threads, tile_budget: 0 for the usual.
+RasterOptions options(bool portable, int threads, int64_t tile_budget) {
+  return {raster_kernels(portable), threads > 0 ? threads : thread_count(),
+          tile_budget > 0 ? tile_budget : kTileBudget};
+}
 
 nb::tuple rasterize(Input2<float> means, Input2<float> quats, Input2<float> log_scales,
                     Input1<float> opacity_logits, Input2<float> sh0, Input3<float> shN, bool antialiased,
                     Input2<double> view, Input1<double> intrinsics, int width, int height,
-                    Input1<float> background, bool portable, int threads) {
+                    Input1<float> background, bool portable, int threads, int64_t tile_budget) {
   const SplatArrays splats = Scene{means, quats, log_scales, opacity_logits, sh0, shN, antialiased}.arrays();
   const Pinhole camera = pinhole(view, intrinsics, width, height);
   if (background.shape(0) != 3) throw std::invalid_argument("background must be [3]");
@@ -66,10 +74,33 @@ nb::tuple rasterize(Input2<float> means, Input2<float> quats, Input2<float> log_
   auto color = new_array<float>({h, w, 3});
   auto alpha = new_array<float>({h, w});
   without_gil([&] {
-    rasterize_cpu(splats, camera, background.data(), raster_kernels(portable), threads_or_all(threads),
-                  color.data(), alpha.data());
+    rasterize_cpu(splats, camera, background.data(), options(portable, threads, tile_budget), color.data(),
+                  alpha.data());
   });
   return nb::make_tuple(color, alpha);
+}
+
+// views: float64 [V, 4, 4]; intrinsics: float64 [V, 4]; sizes: int32 [V, 2], width and height. Result: float64
+// [N, 13], as measure_cpu() says.
+Array<double> measure_splats(Input2<float> means, Input2<float> quats, Input2<float> log_scales,
+                             Input1<float> opacity_logits, Input2<float> sh0, Input3<float> shN, bool antialiased,
+                             Input3<double> views, Input2<double> intrinsics, Input2<int32_t> sizes,
+                             Input1<float> background, bool portable, int threads, int64_t tile_budget) {
+  const SplatArrays splats = Scene{means, quats, log_scales, opacity_logits, sh0, shN, antialiased}.arrays();
+  const size_t count = views.shape(0);
+  if (views.shape(1) != 4 || views.shape(2) != 4 || intrinsics.shape(0) != count || intrinsics.shape(1) != 4 ||
+      sizes.shape(0) != count || sizes.shape(1) != 2 || background.shape(0) != 3)
+    throw std::invalid_argument("camera arrays do not fit each other");
+  std::vector<Pinhole> cameras;
+  for (size_t v = 0; v < count; ++v)
+    cameras.push_back(
+        pinhole(views.data() + 16 * v, intrinsics.data() + 4 * v, sizes.data()[2 * v], sizes.data()[2 * v + 1]));
+  auto out = new_array<double>({means.shape(0), static_cast<size_t>(kSensitivities)});
+  without_gil([&] {
+    measure_cpu(splats, cameras.data(), static_cast<int64_t>(count), background.data(),
+                options(portable, threads, tile_budget), out.data());
+  });
+  return out;
 }
 
 // Every splat on its own, for tests: visible bool [N], and float32 [N, 11]: x, y, depth, covariance 00 01 11,
@@ -109,5 +140,6 @@ nb::tuple project_splats(Input2<float> means, Input2<float> quats, Input2<float>
 
 void bind_raster(nanobind::module_& m) {
   m.def("rasterize", &scenepress::rasterize);
+  m.def("measure_splats", &scenepress::measure_splats);
   m.def("project_splats", &scenepress::project_splats);
 }

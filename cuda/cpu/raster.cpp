@@ -13,16 +13,6 @@
 namespace scenepress {
 namespace {
 
-constexpr int64_t kSliceTiles = 32 << 20;  // at most this many tile entries in memory at a time: 400 MB
-
-void clear_tile(const Pinhole& camera, int left, int top, TilePixels* pixels) {
-  for (int i = 0; i < kTilePixels; ++i) {
-    const bool inside = left + i % kTile < camera.width && top + i / kTile < camera.height;
-    pixels->transmittance[i] = inside ? 1.f : -1.f;
-    pixels->r[i] = pixels->g[i] = pixels->b[i] = 0.f;
-  }
-}
-
 void write_tile(const TilePixels& pixels, const Pinhole& camera, int left, int top, const float* background,
                 float* color, float* alpha) {
   const int columns = std::min(kTile, camera.width - left), rows = std::min(kTile, camera.height - top);
@@ -48,31 +38,31 @@ const RasterKernels& raster_kernels(bool portable) {
 }
 
 void rasterize_cpu(const SplatArrays& splats, const Pinhole& camera, const float* background,
-                   const RasterKernels& kernels, int threads, float* color, float* alpha) {
+                   const RasterOptions& options, float* color, float* alpha) {
   const TileGrid grid(camera);
-  const VisibleSplats visible = find_visible(splats, camera, kernels, threads);
+  const VisibleSplats visible = find_visible(splats, camera, options.kernels, options.threads);
   const int64_t count = static_cast<int64_t>(visible.order.size());
   std::unique_ptr<TilePixels[]> kept;  // tiles between slices; nearly always there is one slice and no need
   int64_t begin = 0;
   do {
-    const int64_t end = next_slice(visible, begin, grid, kSliceTiles);
-    const TileBins bins = sort_into_tiles(visible, begin, end, grid, threads);
+    const int64_t end = next_slice(visible, begin, grid, options.tile_budget);
+    const TileBins bins = sort_into_tiles(visible, begin, end, grid, options.threads);
     if (end < count && !kept) kept.reset(new TilePixels[static_cast<size_t>(grid.count())]);
     parallel_for(
         grid.count(),
         [&](int64_t tile) {
           TilePixels own;
           TilePixels* pixels = kept ? &kept[static_cast<size_t>(tile)] : &own;
-          const int left = static_cast<int>(tile % grid.columns) * kTile;
-          const int top = static_cast<int>(tile / grid.columns) * kTile;
+          const int left = grid.left(tile);
+          const int top = grid.top(tile);
           if (begin == 0) clear_tile(camera, left, top, pixels);
           const int64_t first = bins.first[static_cast<size_t>(tile)];
-          kernels.blend_tile(visible.footprints.get(), bins.ids.get() + first,
-                             bins.first[static_cast<size_t>(tile) + 1] - first, static_cast<float>(left),
-                             static_cast<float>(top), pixels);
+          options.kernels.blend_tile(visible.footprints.get(), bins.ids.get() + first,
+                                     bins.first[static_cast<size_t>(tile) + 1] - first, static_cast<float>(left),
+                                     static_cast<float>(top), pixels);
           if (end == count) write_tile(*pixels, camera, left, top, background, color, alpha);
         },
-        threads);
+        options.threads);
     begin = end;
   } while (begin < count);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/blend.h"
+#include "core/sensitivity.h"
 
 namespace scenepress {
 
@@ -14,16 +15,36 @@ struct RasterKernels {
   int64_t (*make_footprints)(const SplatArrays&, int64_t begin, int64_t end, const Pinhole&, Footprint*,
                              uint32_t* visible);
   void (*blend_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, TilePixels*);
+  void (*measure_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, TilePixels*,
+                       PixelSums*);
 };
 
 const RasterKernels& portable_raster_kernels();
 const RasterKernels* avx2_raster_kernels();  // null where the build has none
 
+constexpr int64_t kTileBudget = 32 << 20;  // 400 MB
+
 // The fastest kernels of this machine, or the portable ones.
 const RasterKernels& raster_kernels(bool portable);
 
-// color: [height, width, 3], alpha: [height, width]. The pixels do not depend on `threads`.
+// How to work; no result depends on it but for rounding between kernels.
+struct RasterOptions {
+  const RasterKernels& kernels;
+  int threads;
+  // Pairs of splat and tile in memory at a time, 12 bytes each; splats beyond are drawn in further passes.
+  int64_t tile_budget = kTileBudget;
+};
+
+// color: [height, width, 3], alpha: [height, width].
 void rasterize_cpu(const SplatArrays& splats, const Pinhole& camera, const float* background,
-                   const RasterKernels& kernels, int threads, float* color, float* alpha);
+                   const RasterOptions& options, float* color, float* alpha);
+
+constexpr int kSensitivities = 4 + kShapeSlots;
+
+// out: [count, kSensitivities], set: sums over all views and pixels of alpha * transmittance, of its square, its
+// largest value, then the squared changes of colour with ln opacity and with the shape slots of
+// core/sensitivity.h. Does not depend on `threads`: views are summed in order.
+void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t views, const float* background,
+                 const RasterOptions& options, double* out);
 
 }  // namespace scenepress

@@ -15,6 +15,16 @@ struct Avx2Lanes {
 
   static inline Avx2Lanes load(const float* p) { return {_mm256_load_ps(p)}; }
   inline void store(float* p) const { _mm256_store_ps(p, v); }
+  inline void store_anywhere(float* p) const { _mm256_storeu_ps(p, v); }
+  // out[k] = the sum of the lanes of x[k], k < 8.
+  static inline void sum_each(const Avx2Lanes* x, float* out) {
+    const __m256 pairs0 = _mm256_hadd_ps(x[0].v, x[1].v), pairs1 = _mm256_hadd_ps(x[2].v, x[3].v);
+    const __m256 pairs2 = _mm256_hadd_ps(x[4].v, x[5].v), pairs3 = _mm256_hadd_ps(x[6].v, x[7].v);
+    const __m256 low = _mm256_hadd_ps(pairs0, pairs1), high = _mm256_hadd_ps(pairs2, pairs3);
+    const __m256 crossed =
+        _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+    _mm256_storeu_ps(out, crossed);
+  }
   static inline Avx2Lanes splat(float x) { return {_mm256_set1_ps(x)}; }
   static inline Avx2Lanes ramp(float first) {
     return {_mm256_add_ps(_mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_ps(first))};
@@ -44,12 +54,13 @@ struct Avx2Lanes {
 
 inline Avx2Lanes operator+(Avx2Lanes a, Avx2Lanes b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline Avx2Lanes operator-(Avx2Lanes a, Avx2Lanes b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline Avx2Lanes operator/(Avx2Lanes a, Avx2Lanes b) { return {_mm256_div_ps(a.v, b.v)}; }
 inline Avx2Lanes operator*(Avx2Lanes a, Avx2Lanes b) { return {_mm256_mul_ps(a.v, b.v)}; }
 
 }  // namespace
 
 const RasterKernels* avx2_raster_kernels() {
-  static const RasterKernels kernels{make_footprints<Avx2Lanes>, blend_tile<Avx2Lanes>};
+  static const RasterKernels kernels{make_footprints<Avx2Lanes>, blend_tile<Avx2Lanes>, measure_tile<Avx2Lanes>};
   return &kernels;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cpu/parallel.h"
+#include "cpu/raster_kernels.h"
 
 namespace scenepress {
 namespace {
@@ -76,6 +77,14 @@ VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, con
   out.order.resize(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) out.order[i] = keys[i].splat;
   return out;
+}
+
+void clear_tile(const Pinhole& camera, int left, int top, TilePixels* pixels) {
+  for (int i = 0; i < kTilePixels; ++i) {
+    const bool inside = left + i % kTile < camera.width && top + i / kTile < camera.height;
+    pixels->transmittance[i] = inside ? 1.f : -1.f;
+    pixels->r[i] = pixels->g[i] = pixels->b[i] = 0.f;
+  }
 }
 
 int64_t next_slice(const VisibleSplats& visible, int64_t begin, const TileGrid& grid, int64_t budget) {

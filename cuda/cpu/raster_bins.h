@@ -14,6 +14,8 @@ struct TileGrid {
   explicit TileGrid(const Pinhole& camera)
       : columns((camera.width + kTile - 1) / kTile), rows((camera.height + kTile - 1) / kTile) {}
   int64_t count() const { return static_cast<int64_t>(columns) * rows; }
+  int left(int64_t tile) const { return static_cast<int>(tile % columns) * kTile; }
+  int top(int64_t tile) const { return static_cast<int>(tile / columns) * kTile; }
 };
 
 // The splats that one camera can see.
@@ -33,6 +35,9 @@ struct TileBins {
 
 TileBins sort_into_tiles(const VisibleSplats& visible, int64_t begin, int64_t end, const TileGrid& grid,
                          int threads);
+
+// An empty tile: pixels outside the image count as finished.
+void clear_tile(const Pinhole& camera, int left, int top, TilePixels* pixels);
 
 // The end of the longest run from `begin` whose tile bounds hold at most `budget` tiles (at least one splat): what
 // keeps memory bounded when a scene is full of splats larger than the image.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/blend.h"
+#include "core/sensitivity.h"
 
 namespace scenepress {
 
@@ -47,15 +48,19 @@ static inline RowTerms row_terms(const Footprint& f, float left, float py) {
   return {f.log2_opacity - f.across * dy * dy, (f.x - left) + f.shear * dy, dy};
 }
 
+template <typename Lanes>
+static inline bool row_finished(const TilePixels& pixels, int row) {
+  const Lanes a = Lanes::load(pixels.transmittance + row * kTile);
+  const Lanes b = Lanes::load(pixels.transmittance + row * kTile + 8);
+  return (Lanes::bits(a) & Lanes::bits(b)) == 0xffu;
+}
+
 // Bit r of the result: row r still has a pixel to draw.
 template <typename Lanes>
 static inline unsigned unfinished_rows(const TilePixels& pixels) {
   unsigned rows = 0;
-  for (int row = 0; row < kTile; ++row) {
-    const Lanes a = Lanes::load(pixels.transmittance + row * kTile);
-    const Lanes b = Lanes::load(pixels.transmittance + row * kTile + 8);
-    if ((Lanes::bits(a) & Lanes::bits(b)) != 0xffu) rows |= 1u << row;
-  }
+  for (int row = 0; row < kTile; ++row)
+    if (!row_finished<Lanes>(pixels, row)) rows |= 1u << row;
   return rows;
 }
 
@@ -108,12 +113,111 @@ static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t
         Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
         finished_some |= Lanes::bits(touched) != Lanes::bits(drawn);
       }
-      if (finished_some) {
-        const Lanes a = Lanes::load(pixels->transmittance + row * kTile);
-        const Lanes b = Lanes::load(pixels->transmittance + row * kTile + 8);
-        if ((Lanes::bits(a) & Lanes::bits(b)) == 0xffu) unfinished &= ~(1u << row);
-      }
+      if (finished_some && row_finished<Lanes>(*pixels, row)) unfinished &= ~(1u << row);
     }
+  }
+}
+
+// The sums of one splat over the pixels of one tile, lane by lane.
+template <typename Lanes>
+struct LaneSums {
+  Lanes values[16];  // moments, then weight
+  Lanes weight_squared, weight_max;
+
+  inline void clear() {
+    const Lanes zero = Lanes::splat(0.f);
+    for (Lanes& value : values) value = zero;
+    weight_squared = weight_max = zero;
+  }
+
+  inline void add_to(PixelSums* out) const {
+    float sums[16], squares[8], largest[8];
+    Lanes::sum_each(values, sums);
+    Lanes::sum_each(values + 8, sums + 8);
+    weight_squared.store_anywhere(squares);
+    weight_max.store_anywhere(largest);
+    for (int m = 0; m < kMoments; ++m) out->moments[m] += sums[m];
+    out->weight += sums[kMoments];
+    for (int lane = 0; lane < 8; ++lane) {
+      out->weight_squared += squares[lane];
+      if (largest[lane] > out->weight_max) out->weight_max = largest[lane];
+    }
+  }
+};
+
+// Blends 8 pixels and gathers what they say about the splat. pixels->r, g, b hold the colour still to come: what
+// lies behind, background included, times the transmittance. Powers of u1 go to row[0..5). False if nothing was
+// drawn.
+template <typename Lanes>
+static inline bool measure_pixels(const Footprint& f, Lanes across, Lanes peak, float u1_scale, int at,
+                                  TilePixels* pixels, Lanes* row, LaneSums<Lanes>* sums) {
+  const Lanes exponent = Lanes::fnma(Lanes::splat(f.along) * across, across, peak);
+  const Lanes before = Lanes::load(pixels->transmittance + at);
+  const Lanes touched = Lanes::where_positive(Lanes::not_less(exponent, Lanes::splat(kLog2MinAlpha)), before);
+  if (!Lanes::bits(touched)) return false;
+  const Lanes free_alpha = exp2_lanes(exponent);
+  const Lanes alpha = Lanes::min(free_alpha, Lanes::splat(kMaxAlpha));
+  const Lanes after = before * (Lanes::splat(1.f) - alpha);
+  const Lanes drawn = Lanes::both(touched, Lanes::less(Lanes::splat(kMinTransmittance), after));
+  Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
+  const Lanes weight = Lanes::both(alpha * before, drawn);
+  // d colour / d ln alpha = weight * (colour - colour behind); none where alpha is held at its limit.
+  const Lanes uncover = Lanes::both(weight / after, drawn);
+  float* const planes[3] = {pixels->r, pixels->g, pixels->b};
+  Lanes square = Lanes::splat(0.f);
+  for (int c = 0; c < 3; ++c) {
+    const Lanes own = weight * Lanes::splat(f.rgb[c]);
+    const Lanes behind = Lanes::load(planes[c] + at) - own;
+    behind.store(planes[c] + at);
+    const Lanes change = Lanes::fnma(uncover, behind, own);
+    square = Lanes::fma(change, change, square);
+  }
+  square = Lanes::both(square, Lanes::less(free_alpha, Lanes::splat(kMaxAlpha)));
+  const Lanes u1 = across * Lanes::splat(u1_scale);
+  for (int power = 0; power < 5; ++power) {
+    row[power] = row[power] + square;
+    square = square * u1;
+  }
+  sums->values[kMoments] = sums->values[kMoments] + weight;
+  sums->weight_squared = Lanes::fma(weight, weight, sums->weight_squared);
+  sums->weight_max = Lanes::max(sums->weight_max, weight);
+  return true;
+}
+
+// Adds to sums[ids[i]] what this tile says about each splat. pixels: as blend_tile() starts, but r, g, b are the
+// finished colours of the tile, background included.
+template <typename Lanes>
+static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64_t count, float left, float top,
+                         TilePixels* pixels, PixelSums* sums) {
+  const Lanes centres[2] = {Lanes::ramp(0.5f), Lanes::ramp(8.5f)};
+  unsigned unfinished = unfinished_rows<Lanes>(*pixels);
+  for (int64_t i = 0; i < count && unfinished; ++i) {
+    if (i + 8 < count) __builtin_prefetch(footprints + ids[i + 8]);
+    const Footprint& f = footprints[ids[i]];
+    const TileSpan span = span_in_tile(f, left, top);
+    const Whitening scale = whitening(f);
+    LaneSums<Lanes> total;
+    total.clear();
+    bool drawn = false;
+    for (int row = span.first_row; row <= span.last_row; ++row) {
+      if (!(unfinished >> row & 1)) continue;
+      const RowTerms terms = row_terms(f, left, top + static_cast<float>(row) + 0.5f);
+      const Lanes peak = Lanes::splat(terms.peak), ridge = Lanes::splat(terms.ridge);
+      Lanes powers[5] = {Lanes::splat(0.f), Lanes::splat(0.f), Lanes::splat(0.f), Lanes::splat(0.f),
+                         Lanes::splat(0.f)};
+      bool row_drawn = false;
+      for (int half = span.first_half; half <= span.last_half; ++half)
+        row_drawn |= measure_pixels(f, centres[half] - ridge, peak, scale.u1, row * kTile + half * 8, pixels,
+                                    powers, &total);
+      if (!row_drawn) continue;
+      drawn = true;
+      Lanes u2_power = Lanes::splat(1.f);
+      const Lanes u2 = Lanes::splat(scale.u2 * terms.dy);
+      for (int j = 0, m = 0; j < 5; ++j, u2_power = u2_power * u2)
+        for (int p = 0; p + j < 5; ++p, ++m) total.values[m] = Lanes::fma(powers[p], u2_power, total.values[m]);
+      if (row_finished<Lanes>(*pixels, row)) unfinished &= ~(1u << row);
+    }
+    if (drawn) total.add_to(sums + ids[i]);
   }
 }
 

@@ -32,6 +32,14 @@ struct PlainLanes {
     return each([=](int i) { return p[i]; });
   }
   inline void store(float* p) const { std::memcpy(p, v, sizeof(v)); }
+  inline void store_anywhere(float* p) const { store(p); }
+  // out[k] = the sum of the lanes of vectors[k], k < 8.
+  static inline void sum_each(const PlainLanes* vectors, float* out) {
+    for (int k = 0; k < 8; ++k) {
+      const float* x = vectors[k].v;
+      out[k] = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+    }
+  }
   static inline PlainLanes splat(float x) {
     return each([=](int) { return x; });
   }
@@ -87,6 +95,9 @@ inline PlainLanes operator+(PlainLanes a, PlainLanes b) {
 inline PlainLanes operator-(PlainLanes a, PlainLanes b) {
   return PlainLanes::each([&](int i) { return a.v[i] - b.v[i]; });
 }
+inline PlainLanes operator/(PlainLanes a, PlainLanes b) {
+  return PlainLanes::each([&](int i) { return a.v[i] / b.v[i]; });
+}
 inline PlainLanes operator*(PlainLanes a, PlainLanes b) {
   return PlainLanes::each([&](int i) { return a.v[i] * b.v[i]; });
 }
@@ -94,7 +105,8 @@ inline PlainLanes operator*(PlainLanes a, PlainLanes b) {
 }  // namespace
 
 const RasterKernels& portable_raster_kernels() {
-  static const RasterKernels kernels{make_footprints<PlainLanes>, blend_tile<PlainLanes>};
+  static const RasterKernels kernels{make_footprints<PlainLanes>, blend_tile<PlainLanes>,
+                                     measure_tile<PlainLanes>};
   return kernels;
 }
 

@@ -65,6 +65,7 @@ def rasterize(
     background: NDArray[np.float32],
     portable: bool,
     threads: int,
+    tile_budget: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def project_splats(
     means: NDArray[np.float32],
@@ -79,3 +80,19 @@ def project_splats(
     width: int,
     height: int,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]: ...
+def measure_splats(
+    means: NDArray[np.float32],
+    quats: NDArray[np.float32],
+    log_scales: NDArray[np.float32],
+    opacity_logits: NDArray[np.float32],
+    sh0: NDArray[np.float32],
+    shN: NDArray[np.float32],
+    antialiased: bool,
+    views: NDArray[np.float64],
+    intrinsics: NDArray[np.float64],
+    sizes: NDArray[np.int32],
+    background: NDArray[np.float32],
+    portable: bool,
+    threads: int,
+    tile_budget: int,
+) -> NDArray[np.float64]: ...

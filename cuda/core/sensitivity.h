@@ -1,0 +1,120 @@
+// How much the image changes when a splat does: the diagonal of the Gauss-Newton matrix.
+//
+// Over its ellipse, ln alpha of a splat changes with each of its parameters by a quadratic polynomial in the
+// whitened pixel offset u (sigma = |u|^2 / 2). The squared change of colour, summed over pixels, is therefore that
+// polynomial's square against 15 moments of u, which the rasteriser gathers in one pass. The change of the
+// view-dependent colour with the position is left out.
+#pragma once
+
+#include <cmath>
+
+#include "core/blend.h"
+#include "core/host_device.h"
+
+namespace scenepress {
+
+constexpr int kMoments = 15;    // of u1^i u2^j, i + j <= 4
+constexpr int kShapeSlots = 9;  // position along, ln scale along, rotation about: each of the splat's own 3 axes
+
+// What one view says about one splat, summed over pixels.
+struct PixelSums {
+  float moments[kMoments];  // of (d colour / d ln alpha)^2, summed over r, g, b
+  float weight;             // of alpha * transmittance
+  float weight_squared;
+  float weight_max;
+};
+
+// Where moments[] keeps u1^i u2^j.
+SP_HOST_DEVICE static inline int moment_index(int i, int j) { return i + j * (11 - j) / 2; }
+
+// u = (u1 * (dx - shear * dy), u2 * dy).
+struct Whitening {
+  float u1, u2;
+};
+
+SP_HOST_DEVICE static inline Whitening whitening(const Footprint& f) {
+  return {sqrtf(f.along * (2.f / kLog2E)), sqrtf(f.across * (2.f / kLog2E))};
+}
+
+// d ln alpha / d parameter = constant + u1 x + u2 y + u11 x^2 + u12 x y + u22 y^2 at u = (x, y).
+struct LogAlphaSlope {
+  float constant, u1, u2, u11, u12, u22;
+};
+
+SP_HOST_DEVICE static inline float square_against_moments(const LogAlphaSlope& s, const float* moments) {
+  const float c[6] = {s.constant, s.u1, s.u2, s.u11, s.u12, s.u22};
+  const int i[6] = {0, 1, 0, 2, 1, 0}, j[6] = {0, 0, 1, 0, 1, 2};
+  float sum = 0.f;
+  for (int a = 0; a < 6; ++a)
+    for (int b = 0; b < 6; ++b) sum += c[a] * c[b] * moments[moment_index(i[a] + i[b], j[a] + j[b])];
+  return fmaxf(sum, 0.f);
+}
+
+// The change of ln alpha when the centre moves by (mx, my) px and the covariance by (d00, d01, d11) px^2.
+SP_HOST_DEVICE static inline LogAlphaSlope log_alpha_slope(const Ellipse& e, bool antialiased, float mx, float my,
+                                                           float d00, float d01, float d11) {
+  // cov^-1 = L L', L = [[p, 0], [-p k, q]], u = L' (dx, dy); ln alpha changes by u.L'm + u'L'DLu / 2.
+  const float k = e.c01 / e.c11, p = sqrtf(e.c11 / e.det), q = 1.f / sqrtf(e.c11);
+  LogAlphaSlope out;
+  out.u1 = p * (mx - k * my);
+  out.u2 = q * my;
+  out.u11 = 0.5f * p * p * (d00 - 2.f * k * d01 + k * k * d11);
+  out.u12 = p * q * (d01 - k * d11);
+  out.u22 = 0.5f * q * q * d11;
+  out.constant = 0.f;
+  const float plain_det = e.compensation * e.compensation * e.det;
+  if (antialiased && plain_det > 0.f) {  // d ln compensation
+    const float adjugate = (e.c11 - kLowPass) * d00 - 2.f * e.c01 * d01 + (e.c00 - kLowPass) * d11;
+    out.constant = 0.5f * adjugate / plain_det - (out.u11 + out.u22);
+  }
+  return out;
+}
+
+// slopes: kShapeSlots of them. False if the splat cannot be seen.
+SP_HOST_DEVICE static inline bool shape_slopes(const SplatArrays& splats, int64_t i, const Pinhole& camera,
+                                               LogAlphaSlope* slopes) {
+  Ellipse e;
+  if (!project(splats, i, camera, &e)) return false;
+  double point[3];
+  to_camera(camera, splats.means + 3 * i, point);
+  float rotation[9], axes[6], held[2], in_camera[9];
+  rotation_matrix(splats.quats + 4 * i, rotation);
+  image_axes(camera, point, rotation, axes);
+  const float z = static_cast<float>(point[2]), x_over_z = static_cast<float>(point[0] / point[2]),
+              y_over_z = static_cast<float>(point[1] / point[2]);
+  clamped_slopes(camera, point[0] / point[2], point[1] / point[2], held);
+  for (int r = 0; r < 3; ++r)
+    for (int k = 0; k < 3; ++k) {
+      const double* row = camera.rotation + 3 * r;
+      in_camera[3 * r + k] =
+          static_cast<float>(row[0] * rotation[k] + row[1] * rotation[3 + k] + row[2] * rotation[6 + k]);
+    }
+
+  float variance[3], hx = 0.f, hy = 0.f;  // (hx, hy): how the covariance turns when the slopes x/z, y/z change
+  for (int k = 0; k < 3; ++k) {
+    variance[k] = expf(2.f * splats.log_scales[3 * i + k]);
+    hx += variance[k] * in_camera[6 + k] * axes[k];
+    hy += variance[k] * in_camera[6 + k] * axes[3 + k];
+  }
+  const float jx = camera.fx / z, jy = camera.fy / z;
+  for (int k = 0; k < 3; ++k) {
+    const float dz = in_camera[6 + k] / z;
+    const float move_x = in_camera[k] / z - x_over_z * dz, move_y = in_camera[3 + k] / z - y_over_z * dz;
+    const float turn_x = held[0] == x_over_z ? jx * move_x : 0.f, turn_y = held[1] == y_over_z ? jy * move_y : 0.f;
+    slopes[k] = log_alpha_slope(e, splats.antialiased, camera.fx * move_x, camera.fy * move_y,
+                                -2.f * (dz * (e.c00 - kLowPass) + turn_x * hx),
+                                -2.f * dz * e.c01 - turn_x * hy - turn_y * hx,
+                                -2.f * (dz * (e.c11 - kLowPass) + turn_y * hy));
+    const float ax = axes[k], ay = axes[3 + k], grow = 2.f * variance[k];
+    slopes[3 + k] =
+        log_alpha_slope(e, splats.antialiased, 0.f, 0.f, grow * ax * ax, grow * ax * ay, grow * ay * ay);
+    const int m = (k + 1) % 3, n = (k + 2) % 3;
+    const float mix = variance[m] - variance[n];
+    slopes[6 + k] = log_alpha_slope(e, splats.antialiased, 0.f, 0.f, 2.f * mix * axes[m] * axes[n],
+                                    mix * (axes[m] * axes[3 + n] + axes[n] * axes[3 + m]),
+                                    2.f * mix * axes[3 + m] * axes[3 + n]);
+  }
+  return true;
+}
+
+}  // namespace scenepress

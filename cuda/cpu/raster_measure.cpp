@@ -1,0 +1,119 @@
+// Sensitivity of rendered views to each splat: one thread a view, two passes over its tiles.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "cpu/parallel.h"
+#include "cpu/raster.h"
+#include "cpu/raster_bins.h"
+#include "cpu/raster_kernels.h"
+
+namespace scenepress {
+namespace {
+
+constexpr int64_t kBatchBytes = int64_t{1} << 30;  // for the sums of the views at work, unless one needs more
+
+// Calls body(tile, left, top, ids, count) for every tile of every slice, in order.
+class TileWalk {
+ public:
+  TileWalk(const VisibleSplats& visible, const TileGrid& grid, int64_t budget)
+      : visible_(visible), grid_(grid), budget_(budget) {}
+
+  template <typename Body>
+  void run(Body body) {
+    const int64_t count = static_cast<int64_t>(visible_.order.size());
+    for (int64_t begin = 0; begin < count;) {
+      const int64_t end = next_slice(visible_, begin, grid_, budget_);
+      const bool whole = begin == 0 && end == count;
+      if (!whole || bins_.first.empty()) bins_ = sort_into_tiles(visible_, begin, end, grid_, 1);
+      for (int64_t tile = 0; tile < grid_.count(); ++tile) {
+        const int64_t first = bins_.first[static_cast<size_t>(tile)];
+        body(tile, static_cast<float>(grid_.left(tile)), static_cast<float>(grid_.top(tile)),
+             bins_.ids.get() + first, bins_.first[static_cast<size_t>(tile) + 1] - first);
+      }
+      begin = end;
+    }
+  }
+
+ private:
+  const VisibleSplats& visible_;
+  const TileGrid& grid_;
+  int64_t budget_;
+  TileBins bins_;
+};
+
+// sums: [splats.count], zero on entry.
+void measure_view(const SplatArrays& splats, const Pinhole& camera, const float* background,
+                  const RasterOptions& options, PixelSums* sums) {
+  const TileGrid grid(camera);
+  const VisibleSplats visible = find_visible(splats, camera, options.kernels, 1);
+  const Footprint* footprints = visible.footprints.get();
+  const std::unique_ptr<TilePixels[]> tiles(new TilePixels[static_cast<size_t>(grid.count())]);
+  for (int64_t tile = 0; tile < grid.count(); ++tile)
+    clear_tile(camera, grid.left(tile), grid.top(tile), &tiles[static_cast<size_t>(tile)]);
+  TileWalk walk(visible, grid, options.tile_budget);
+  walk.run([&](int64_t tile, float left, float top, const uint32_t* ids, int64_t count) {
+    options.kernels.blend_tile(footprints, ids, count, left, top, &tiles[static_cast<size_t>(tile)]);
+  });
+  for (int64_t tile = 0; tile < grid.count(); ++tile) {
+    TilePixels& finished = tiles[static_cast<size_t>(tile)];
+    TilePixels fresh;
+    clear_tile(camera, grid.left(tile), grid.top(tile), &fresh);
+    for (int i = 0; i < kTilePixels; ++i) {
+      const float rest = std::fabs(finished.transmittance[i]);
+      fresh.r[i] = finished.r[i] + rest * background[0];
+      fresh.g[i] = finished.g[i] + rest * background[1];
+      fresh.b[i] = finished.b[i] + rest * background[2];
+    }
+    finished = fresh;
+  }
+  walk.run([&](int64_t tile, float left, float top, const uint32_t* ids, int64_t count) {
+    options.kernels.measure_tile(footprints, ids, count, left, top, &tiles[static_cast<size_t>(tile)], sums);
+  });
+}
+
+void add_splat(const SplatArrays& splats, int64_t i, const Pinhole& camera, const PixelSums& sums, double* out) {
+  if (!(sums.weight > 0.f)) return;
+  out[0] += sums.weight;
+  out[1] += sums.weight_squared;
+  out[2] = std::max(out[2], static_cast<double>(sums.weight_max));
+  out[3] += sums.moments[0];
+  LogAlphaSlope slopes[kShapeSlots];
+  if (!shape_slopes(splats, i, camera, slopes)) return;
+  for (int slot = 0; slot < kShapeSlots; ++slot)
+    out[4 + slot] += square_against_moments(slopes[slot], sums.moments);
+}
+
+}  // namespace
+
+void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t views, const float* background,
+                 const RasterOptions& options, double* out) {
+  std::fill(out, out + splats.count * kSensitivities, 0.);
+  const int64_t bytes = std::max<int64_t>(splats.count, 1) * static_cast<int64_t>(sizeof(PixelSums));
+  const int64_t batch = std::clamp<int64_t>(kBatchBytes / bytes, 1, options.threads);
+  std::vector<std::vector<PixelSums>> sums(static_cast<size_t>(std::min(batch, views)));
+  for (int64_t first = 0; first < views; first += batch) {
+    const int64_t count = std::min(batch, views - first);
+    parallel_for(
+        count,
+        [&](int64_t v) {
+          auto& own = sums[static_cast<size_t>(v)];
+          own.assign(static_cast<size_t>(splats.count), PixelSums{});
+          measure_view(splats, cameras[first + v], background, options, own.data());
+        },
+        options.threads);
+    constexpr int64_t kChunk = 4096;
+    parallel_for((splats.count + kChunk - 1) / kChunk,
+                 [&](int64_t chunk) {
+                   const int64_t end = std::min((chunk + 1) * kChunk, splats.count);
+                   for (int64_t v = 0; v < count; ++v)
+                     for (int64_t i = chunk * kChunk; i < end; ++i)
+                       add_splat(splats, i, cameras[first + v],
+                                 sums[static_cast<size_t>(v)][static_cast<size_t>(i)], out + i * kSensitivities);
+                 },
+                 options.threads);
+  }
+}
+
+}  // namespace scenepress

@@ -1,0 +1,79 @@
+"""How much each splat matters: what it adds to rendered views, and how they change when it changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.kernels import raster
+from scenepress.render import raster_input
+from scenepress.scene import Camera, Splats
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """Sums over the pixels of all views, of colours as rendered (0 to 1). Never negative.
+
+    A squared derivative sums the squares over r, g and b. It is the diagonal of the Gauss-Newton matrix:
+    an error of e in one parameter of one splat adds about e^2 times it to the summed squared error of the
+    images. The change of the view-dependent colour with the position is not counted, nor are splats that
+    come to touch, or to miss, a pixel.
+    """
+
+    weight: NDArray[np.float64]
+    """float64 [N]: sum of alpha * transmittance, the derivative with its own colour."""
+    weight_squared: NDArray[np.float64]
+    """float64 [N]: sum of (alpha * transmittance)^2, the squared derivative with r, with g and with b."""
+    weight_max: NDArray[np.float64]
+    """float64 [N]: the largest alpha * transmittance at any pixel of any view, 0 to 1."""
+    opacity: NDArray[np.float64]
+    """float64 [N]: squared derivative with ln(opacity)."""
+    position: NDArray[np.float64]
+    """float64 [N, 3]: squared derivative with a move along each of its own axes, per scene unit^2."""
+    log_scale: NDArray[np.float64]
+    """float64 [N, 3]: squared derivative with each natural-log scale."""
+    rotation: NDArray[np.float64]
+    """float64 [N, 3]: squared derivative with a small turn about each of its own axes, per rad^2."""
+
+
+def measure(
+    splats: Splats, cameras: Sequence[Camera], background: Sequence[float] = (0.0, 0.0, 0.0)
+) -> Sensitivity:
+    """Render every camera and gather what each splat does there.
+
+    The result does not depend on the number of threads. Splats that no camera sees, or that are not
+    finite, get zeros. Memory: at least 140 bytes per splat, at most 1 GB more than that.
+
+    Args:
+        splats: the scene.
+        cameras: views; more views of fewer pixels tell more than the reverse.
+        background: r, g, b behind the scene.
+
+    Raises:
+        ValueError: no camera, a camera that makes no sense, or no native module to do it with.
+    """
+    if not cameras:
+        raise ValueError("measure() needs at least one camera")
+    if "cpu" not in raster.BACKENDS:
+        raise ValueError("measuring significance needs the native module, which is not built here")
+    inputs = [raster_input(splats, camera) for camera in cameras]
+    table = raster.measure(
+        inputs[0],
+        np.stack([scene.view for scene in inputs]),
+        np.stack([scene.intrinsics for scene in inputs]),
+        np.array([[scene.width, scene.height] for scene in inputs], np.int32),
+        np.asarray(background, np.float32),
+    )
+    columns = np.ascontiguousarray(table.T)
+    return Sensitivity(
+        weight=columns[0],
+        weight_squared=columns[1],
+        weight_max=columns[2],
+        opacity=columns[3],
+        position=np.ascontiguousarray(table[:, 4:7]),
+        log_scale=np.ascontiguousarray(table[:, 7:10]),
+        rotation=np.ascontiguousarray(table[:, 10:13]),
+    )
