@@ -2,6 +2,7 @@
 #include "cpu/rans.h"
 
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "bindings/arrays.h"
 #include "core/table_set.h"
 #include "core/tokens.h"
+#include "cpu/tokens.h"
 
 namespace scenepress {
 namespace {
@@ -21,50 +23,28 @@ using Bytes = Input1<uint8_t>;
 using Frequencies = nb::ndarray<const uint16_t, nb::shape<-1, kRansSymbols>, nb::c_contig, nb::device::cpu>;
 using PlaneArrays = std::tuple<Bytes, Bytes, Bytes, Frequencies, Input1<uint32_t>, Bytes>;
 
-auto tokenize(Input1<int32_t> values, bool is_signed) {
+auto tokenize_array(Input1<int32_t> values, bool is_signed) {
   const size_t n = values.shape(0);
   auto tokens = new_array<uint8_t>({n});
   auto raw = new_array<uint32_t>({n});
   auto lengths = new_array<uint8_t>({n});
-  const size_t first_invalid = without_gil([&] {
-    size_t first = n;
-    for (size_t i = 0; i < n; ++i) {
-      uint32_t magnitude = is_signed ? zigzag(values.data()[i]) : static_cast<uint32_t>(values.data()[i]);
-      if (magnitude >= kMagnitudes) {
-        first = std::min(first, i);
-        magnitude = 0;
-      }
-      const uint32_t token = token_of(magnitude);
-      tokens.data()[i] = static_cast<uint8_t>(token);
-      raw.data()[i] = magnitude - token_base(token);
-      lengths.data()[i] = static_cast<uint8_t>(token_raw_length(token));
-    }
-    return first;
-  });
+  const size_t first_invalid = without_gil(
+      [&] { return tokenize(values.data(), n, is_signed, tokens.data(), raw.data(), lengths.data()); });
   return std::tuple(tokens, raw, lengths, first_invalid);
 }
 
-auto detokenize(Bytes tokens, Input1<uint32_t> raw, bool is_signed) {
+auto detokenize_arrays(Bytes tokens, Input1<uint32_t> raw, bool is_signed) {
   const size_t n = std::min(tokens.shape(0), raw.shape(0));
   auto values = new_array<int32_t>({n});
-  without_gil([&] {
-    for (size_t i = 0; i < n; ++i) {
-      const uint32_t magnitude = token_base(tokens.data()[i] % uint32_t(kTokens)) + raw.data()[i];
-      values.data()[i] = is_signed ? unzigzag(magnitude) : static_cast<int32_t>(magnitude);
-    }
-  });
+  without_gil([&] { detokenize(tokens.data(), raw.data(), n, is_signed, values.data()); });
   return values;
 }
 
 auto histogram(Bytes tokens, Bytes contexts, size_t count) {
   auto counts = new_array<int64_t>({count, size_t(kRansSymbols)});
   const size_t n = std::min(tokens.shape(0), contexts.shape(0));
-  without_gil([&] {
-    std::fill_n(counts.data(), count * kRansSymbols, 0);
-    for (size_t i = 0; i < n; ++i)
-      if (contexts.data()[i] < count)
-        ++counts.data()[contexts.data()[i] * size_t(kRansSymbols) + tokens.data()[i]];
-  });
+  if (!without_gil([&] { return count_symbols(tokens.data(), contexts.data(), n, count, counts.data()); }))
+    throw nb::index_error("a context is too large");
   return counts;
 }
 
@@ -101,11 +81,7 @@ nb::bytes encode(const std::vector<PlaneArrays>& planes, int ways) {
     const size_t n = tokens.shape(0);
     if (contexts.shape(0) != n || raw.shape(0) != lengths.shape(0))
       throw std::invalid_argument("a plane's arrays differ in length");
-    for (size_t i = 0; i < n; ++i)
-      if (contexts.data()[i] >= map.shape(0)) throw std::invalid_argument("a context has no table");
-    for (size_t i = 0; i < raw.shape(0); ++i)
-      if (lengths.data()[i] > 23 || raw.data()[i] >> lengths.data()[i])
-        throw std::invalid_argument("a raw value is longer than its length");
+    if (n && highest(contexts.data(), n) >= map.shape(0)) throw std::invalid_argument("a context has no table");
     inputs.push_back({tokens.data(), contexts.data(), n, map.data(), frequencies.data(), frequencies.shape(0),
                       raw.data(), lengths.data(), raw.shape(0)});
   }
@@ -113,36 +89,44 @@ nb::bytes encode(const std::vector<PlaneArrays>& planes, int ways) {
   return nb::bytes(out.data(), out.size());
 }
 
-Array<uint8_t> decode_plane(RansDecoder& decoder, Frequencies frequencies, Bytes map, Bytes contexts) {
+std::unique_ptr<RansTables> make_tables(Frequencies frequencies, Bytes map) {
   check_tables(map, frequencies);
+  return std::make_unique<RansTables>(frequencies.data(), frequencies.shape(0), map.data(), map.shape(0));
+}
+
+void check_contexts(const RansTables& tables, const Bytes& contexts) {
+  const size_t n = contexts.shape(0);
+  if (n && highest(contexts.data(), n) >= tables.contexts)
+    throw nb::index_error("a context is not in the table set");
+}
+
+Array<uint8_t> decode_plane(RansDecoder& decoder, const RansTables& tables, Bytes contexts) {
   auto tokens = new_array<uint8_t>({contexts.shape(0)});
   without_gil([&] {
-    decoder.plane(frequencies.data(), frequencies.shape(0), map.data(), map.shape(0), contexts.data(),
-                  contexts.shape(0), tokens.data());
+    check_contexts(tables, contexts);
+    decoder.plane(tables, contexts.data(), contexts.shape(0), tokens.data());
   });
   return tokens;
 }
 
-Array<int32_t> decode_values(RansDecoder& decoder, Frequencies frequencies, Bytes map, Bytes contexts,
-                             bool is_signed) {
-  check_tables(map, frequencies);
+Array<int32_t> decode_values(RansDecoder& decoder, const RansTables& tables, Bytes contexts, bool is_signed) {
   auto values = new_array<int32_t>({contexts.shape(0)});
   without_gil([&] {
-    decoder.values(frequencies.data(), frequencies.shape(0), map.data(), map.shape(0), contexts.data(),
-                   contexts.shape(0), is_signed, values.data());
+    check_contexts(tables, contexts);
+    decoder.values(tables, contexts.data(), contexts.shape(0), is_signed, values.data());
   });
   return values;
 }
 
 void bind_functions(nb::module_& m, bool portable) {
-  m.def("tokenize", &tokenize);
-  m.def("detokenize", &detokenize);
+  m.def("tokenize", &tokenize_array);
+  m.def("detokenize", &detokenize_arrays);
   m.def("histogram", &histogram);
   m.def("parse_table_set", &parse_set);
   m.def("rans_encode", &encode);
+  m.def("rans_tables", &make_tables);
   m.def("rans_decoder", [portable](nb::bytes payload) {
-    // A plain pointer: nanobind takes ownership.
-    return new RansDecoder(static_cast<const uint8_t*>(payload.data()), payload.size(), portable);
+    return std::make_unique<RansDecoder>(static_cast<const uint8_t*>(payload.data()), payload.size(), portable);
   });
 }
 
@@ -151,6 +135,7 @@ void bind_functions(nb::module_& m, bool portable) {
 
 void bind_rans(scenepress::nb::module_& m) {
   using namespace scenepress;
+  nb::class_<RansTables>(m, "RansTables");
   nb::class_<RansDecoder>(m, "RansDecoder")
       .def("plane", &decode_plane)
       .def("values", &decode_values)

@@ -84,18 +84,17 @@ bool decode_groups(RansStream& stream, const RansTables& tables, const uint8_t* 
   uint32_t states[kWays];
   std::copy_n(stream.states, kWays, states);
   const uint16_t* word = stream.word;
+  const uint32_t* const entries = tables.entries.get();  // tokens may alias anything but locals
   for (size_t g = 0; g < groups && word <= stream.words_end; ++g, tokens += kWays, contexts += kWays) {
 #pragma GCC unroll 32
     for (int w = 0; w < kWays; ++w) {
-      const uint32_t* table = tables.entries;
-      if (!kOneTable) table += size_t(tables.table_of[contexts[w]]) << kRansPrecision;
-      const uint32_t entry = table[states[w] & (kRansSlots - 1)];
+      const uint32_t slot = states[w] & (kRansSlots - 1);
+      const uint32_t entry = entries[kOneTable ? slot : slot + tables.offset_of[contexts[w]]];
       const uint32_t state = rans_advance(states[w], entry);
       tokens[w] = static_cast<uint8_t>(entry);
       // No branch: whether a state needs a word is a coin toss.
-      const bool low = state < kRansLower;
-      const uint32_t refilled = state << 16 | *word;
-      states[w] = low ? refilled : state;
+      const uint32_t low = state < kRansLower, mask = 0 - low;
+      states[w] = (state & ~mask) | ((state << 16 | *word) & mask);
       word += low;
     }
   }
@@ -127,8 +126,8 @@ bool decode_groups_of(RansStream& stream, int ways, const RansTables& tables, co
 bool decode_tail(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t count,
                  uint8_t* tokens) {
   for (size_t w = 0; w < count; ++w) {
-    const uint32_t* table = tables.entries + (size_t(tables.table_of[contexts[w]]) << kRansPrecision);
-    const uint32_t entry = table[stream.states[w] & (kRansSlots - 1)];
+    const uint32_t slot = stream.states[w] & (kRansSlots - 1);
+    const uint32_t entry = tables.entries[slot + tables.offset_of[contexts[w]]];
     tokens[w] = static_cast<uint8_t>(entry);
     uint32_t state = rans_advance(stream.states[w], entry);
     if (state < kRansLower) {
@@ -140,6 +139,39 @@ bool decode_tail(RansStream& stream, const RansTables& tables, const uint8_t* co
   return true;
 }
 
+template <bool kSigned>
+bool read_raw(RawBits& bits, const uint8_t* tokens, size_t count, int32_t* values) {
+  uint64_t position = bits.position;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t token = tokens[i], length = token_raw_length(token);
+    uint64_t window;
+    std::memcpy(&window, bits.data + (position >> 3), 8);
+    const uint32_t raw = static_cast<uint32_t>(window >> (position & 7)) & ((uint32_t(1) << length) - 1);
+    position += length;
+    if (position > bits.end) return false;
+    const uint32_t magnitude = token_base(token) + raw;
+    values[i] = kSigned ? unzigzag(magnitude) : static_cast<int32_t>(magnitude);
+  }
+  bits.position = position;
+  return true;
+}
+
+// Eight tokens at a time, most of which are whole values.
+template <bool kSigned>
+bool read_raw_by_eights(RawBits& bits, const uint8_t* tokens, size_t count, int32_t* values) {
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, tokens + i, 8);
+    if (eight & 0xF0F0F0F0F0F0F0F0) {
+      if (!read_raw<kSigned>(bits, tokens + i, 8, values + i)) return false;
+    } else {
+      for (size_t k = i; k < i + 8; ++k) values[k] = kSigned ? unzigzag(tokens[k]) : tokens[k];
+    }
+  }
+  return read_raw<kSigned>(bits, tokens + i, count - i, values + i);
+}
+
 }  // namespace
 
 std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways) {
@@ -148,7 +180,12 @@ std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways)
   uint64_t raw_bits = 0;
   for (const RansPlane& plane : planes) {
     count += plane.count;
-    for (size_t i = 0; i < plane.raw_count; ++i) raw_bits += plane.raw_lengths[i];
+    for (size_t i = 0; i < plane.raw_count; ++i) {
+      const uint32_t length = plane.raw_lengths[i];
+      if (length > 23 || plane.raw_values[i] >> length)
+        throw std::invalid_argument("raw value " + std::to_string(i) + " is longer than its length");
+      raw_bits += length;
+    }
   }
   uint32_t states[kRansMaxWays];
   std::fill_n(states, kRansMaxWays, kRansLower);
@@ -173,68 +210,77 @@ std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways)
   return out;
 }
 
-RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : portable_(portable || !has_avx2()) {
+RansTables::RansTables(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t contexts)
+    : entries(new uint32_t[tables * kRansSlots]), tables(tables), contexts(contexts), only_tokens(true) {
+  for (size_t t = 0; t < tables; ++t) {
+    const uint16_t* row = frequencies + t * kRansSymbols;
+    rans_expand(row, entries.get() + t * kRansSlots);
+    only_tokens = only_tokens && std::all_of(row + kTokens, row + kRansSymbols, [](uint16_t f) { return f == 0; });
+  }
+  for (size_t c = 0; c < 256; ++c) {
+    table_of[c] = c < contexts ? context_map[c] : 0;
+    offset_of[c] = uint32_t(table_of[c]) << kRansPrecision;
+  }
+}
+
+bool rans_decode_groups(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
+                        size_t groups, uint8_t* tokens) {
+  return tables.tables == 1 ? decode_groups_of<true>(stream, ways, tables, contexts, groups, tokens)
+                            : decode_groups_of<false>(stream, ways, tables, contexts, groups, tokens);
+}
+
+bool read_raw_bits(RawBits& bits, const uint8_t* tokens, size_t count, bool is_signed, int32_t* values) {
+  return is_signed ? read_raw_by_eights<true>(bits, tokens, count, values)
+                   : read_raw_by_eights<false>(bits, tokens, count, values);
+}
+
+RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : avx2_(!portable && has_avx2()) {
   RansLayout layout;
   if (const char* error = parse_rans_payload(payload, size, &layout)) throw std::invalid_argument(error);
   ways_ = layout.ways;
-  raw_bit_count_ = layout.raw_bit_count;
   std::fill_n(stream_.states, kRansMaxWays, kRansLower);
   std::memcpy(stream_.states, payload + layout.states_at, 4 * static_cast<size_t>(ways_));
   for (uint32_t state : stream_.states)
     if (state < kRansLower) throw std::invalid_argument("entropy payload: a state is below 2^16");
-  words_.resize(static_cast<size_t>(layout.word_count) + kRansPadding);
-  std::memcpy(words_.data(), payload + layout.words_at, 2 * static_cast<size_t>(layout.word_count));
+  const size_t word_count = static_cast<size_t>(layout.word_count), raw_size = size - layout.raw_at;
+  words_.resize(word_count + kRansPadding);
+  if (word_count) std::memcpy(words_.data(), payload + layout.words_at, 2 * word_count);
   stream_.word = words_.data();
-  stream_.words_end = words_.data() + layout.word_count;
-  raw_.resize(size - layout.raw_at + 32);  // read_raw() reads up to 8 tokens before it checks
-  std::memcpy(raw_.data(), payload + layout.raw_at, size - layout.raw_at);
+  stream_.words_end = words_.data() + word_count;
+  raw_.resize(raw_size + kRawPadding);
+  if (raw_size) std::memcpy(raw_.data(), payload + layout.raw_at, raw_size);
+  bits_ = {raw_.data(), 0, layout.raw_bit_count};
 }
 
-void RansDecoder::plane(const uint16_t* frequencies, size_t tables, const uint8_t* context_map,
-                        size_t context_count, const uint8_t* contexts, size_t count, uint8_t* tokens) {
-  std::vector<uint32_t> entries(tables * kRansSlots);
-  for (size_t t = 0; t < tables; ++t) rans_expand(frequencies + t * kRansSymbols, entries.data() + t * kRansSlots);
-  uint8_t table_of[256] = {};
-  std::copy_n(context_map, context_count, table_of);
-  const RansTables expanded{entries.data(), table_of, tables};
-  const size_t groups = count / static_cast<size_t>(ways_), whole = groups * static_cast<size_t>(ways_);
-  const bool enough =
-      (tables == 1 ? decode_groups_of<true>(stream_, ways_, expanded, contexts, groups, tokens)
-                   : decode_groups_of<false>(stream_, ways_, expanded, contexts, groups, tokens)) &&
-      decode_tail(stream_, expanded, contexts + whole, count - whole, tokens + whole);
-  if (!enough) throw std::invalid_argument("entropy payload: it has too few words");
+void RansDecoder::plane(const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens) {
+  const size_t ways = static_cast<size_t>(ways_), groups = count / ways, whole = groups * ways;
+  // Below 16 ways a vector waits for its own results; plain code is as fast.
+  const auto decode = avx2_ && ways_ >= 16 ? rans_decode_groups_avx2 : rans_decode_groups;
+  if (!decode(stream_, ways_, tables, contexts, groups, tokens) ||
+      !decode_tail(stream_, tables, contexts + whole, count - whole, tokens + whole))
+    throw std::invalid_argument("entropy payload: it has too few words");
 }
 
-void RansDecoder::read_raw(const uint8_t* tokens, size_t count, bool is_signed, int32_t* values) {
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t token = tokens[i], length = token_raw_length(token);
-    uint64_t window;
-    std::memcpy(&window, raw_.data() + (raw_bit_ >> 3), 8);
-    const uint32_t raw = static_cast<uint32_t>(window >> (raw_bit_ & 7)) & ((uint32_t(1) << length) - 1);
-    raw_bit_ += length;
-    if (raw_bit_ > raw_bit_count_) throw std::invalid_argument("entropy payload: it has too few raw bits");
-    const uint32_t magnitude = token_base(token) + raw;
-    values[i] = is_signed ? unzigzag(magnitude) : static_cast<int32_t>(magnitude);
-  }
-}
-
-void RansDecoder::values(const uint16_t* frequencies, size_t tables, const uint8_t* context_map,
-                         size_t context_count, const uint8_t* contexts, size_t count, bool is_signed,
+void RansDecoder::values(const RansTables& tables, const uint8_t* contexts, size_t count, bool is_signed,
                          int32_t* values) {
-  for (size_t t = 0; t < tables; ++t)
-    for (int s = kTokens; s < kRansSymbols; ++s)
-      if (frequencies[t * kRansSymbols + s])
-        throw std::invalid_argument("entropy payload: a table has symbols that are not tokens");
-  std::vector<uint8_t> tokens(count);
-  plane(frequencies, tables, context_map, context_count, contexts, count, tokens.data());
-  read_raw(tokens.data(), count, is_signed, values);
+  if (!tables.only_tokens) throw std::invalid_argument("entropy payload: a table has symbols that are not tokens");
+  constexpr size_t kPiece = 8192;  // a multiple of the ways, so that pieces decode as the whole would
+  uint8_t tokens[kPiece];
+  for (size_t done = 0; done < count; done += kPiece) {
+    const size_t piece = std::min(kPiece, count - done);
+    plane(tables, contexts + done, piece, tokens);
+    const size_t eights = avx2_ ? piece / 8 * 8 : 0;
+    if (!(eights == 0 || read_raw_bits_avx2(bits_, tokens, eights, is_signed, values + done)) ||
+        !read_raw_bits(bits_, tokens + eights, piece - eights, is_signed, values + done + eights))
+      throw std::invalid_argument("entropy payload: it has too few raw bits");
+  }
 }
 
 void RansDecoder::finish() const {
   for (int w = 0; w < ways_; ++w)
     if (stream_.states[w] != kRansLower) throw std::invalid_argument("entropy payload: a final state is not 2^16");
   if (stream_.word != stream_.words_end) throw std::invalid_argument("entropy payload: words are left over");
-  if (raw_bit_ != raw_bit_count_) throw std::invalid_argument("entropy payload: raw bits are left over");
+  if (bits_.position != bits_.end) throw std::invalid_argument("entropy payload: raw bits are left over");
 }
 
 }  // namespace scenepress

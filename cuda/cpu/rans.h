@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/rans.h"
@@ -23,10 +24,22 @@ struct RansPlane {
 };
 
 // ways: a power of two up to 32, or 0 to choose by size. Throws std::invalid_argument if a symbol has
-// no frequency.
+// no frequency, or a raw value is longer than its length.
 std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways);
 
-// What the inner loops work on. `words` is padded: they may read, not use, kRansPadding words past the end.
+// A table set as the inner loops want it.
+struct RansTables {
+  // frequencies: [tables, 256], rows summing to 4096. context_map: [contexts], each < tables.
+  RansTables(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t contexts);
+
+  std::unique_ptr<uint32_t[]> entries;  // [tables, 4096], see rans_entry
+  size_t tables, contexts;
+  bool only_tokens;         // no table has a symbol of 104 or more
+  uint8_t table_of[256];    // context -> table
+  uint32_t offset_of[256];  // context -> index of its table's first entry
+};
+
+// What the inner loops change. They may read, not use, kRansPadding words past the end.
 struct RansStream {
   uint32_t states[kRansMaxWays];
   const uint16_t* word;
@@ -34,38 +47,40 @@ struct RansStream {
 };
 constexpr size_t kRansPadding = 64;
 
-// Tables as the inner loops want them.
-struct RansTables {
-  const uint32_t* entries;  // [tables, 4096], see rans_entry
-  const uint8_t* table_of;  // [256]: context -> table
-  size_t tables;
+// Raw bits: bytes [end / 8 rounded up, and kRawPadding more], and the next bit to read.
+struct RawBits {
+  const uint8_t* data;
+  uint64_t position, end;
 };
+constexpr size_t kRawPadding = 64;
 
-// Decodes `groups` groups of `ways` symbols. Returns false if the words ran out.
+// Decode `groups` groups of `ways` symbols, 16 or 32 ways for AVX2. Return false if the words ran out.
+bool rans_decode_groups(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
+                        size_t groups, uint8_t* tokens);
 bool rans_decode_groups_avx2(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
                              size_t groups, uint8_t* tokens);
+
+// Complete `count` tokens by their raw bits; a multiple of 8 for AVX2. Return false if the bits ran out.
+bool read_raw_bits(RawBits& bits, const uint8_t* tokens, size_t count, bool is_signed, int32_t* values);
+bool read_raw_bits_avx2(RawBits& bits, const uint8_t* tokens, size_t count, bool is_signed, int32_t* values);
 
 class RansDecoder {
  public:
   // Copies the payload. Throws std::invalid_argument if its lengths do not fit together.
   RansDecoder(const uint8_t* payload, size_t size, bool portable);
 
-  // contexts, tokens: [count]. frequencies: [tables, 256], rows summing to 4096. context_map: [contexts]
-  void plane(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t context_count,
-             const uint8_t* contexts, size_t count, uint8_t* tokens);
-  void values(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t context_count,
-              const uint8_t* contexts, size_t count, bool is_signed, int32_t* values);
+  // contexts: [count], each less than those of the tables. All throw std::invalid_argument.
+  void plane(const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens);
+  void values(const RansTables& tables, const uint8_t* contexts, size_t count, bool is_signed, int32_t* values);
   void finish() const;
 
  private:
-  void read_raw(const uint8_t* tokens, size_t count, bool is_signed, int32_t* values);
-
   int ways_;
-  bool portable_;
+  bool avx2_;
   RansStream stream_;
+  RawBits bits_;
   std::vector<uint16_t> words_;
   std::vector<uint8_t> raw_;
-  uint64_t raw_bit_ = 0, raw_bit_count_;
 };
 
 }  // namespace scenepress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +26,15 @@ PlaneArrays = tuple[
 
 
 class RansDecoder(Protocol):
-    """Decodes the planes of one payload in order. ValueError: the payload is damaged."""
+    """Decodes the planes of one payload in order. ValueError: the payload is damaged.
 
-    def plane(
-        self,
-        frequencies: NDArray[np.uint16],
-        context_map: NDArray[np.uint8],
-        contexts: NDArray[np.uint8],
-    ) -> NDArray[np.uint8]:
+    `tables` come from rans_tables() of the same backend.
+    """
+
+    def plane(self, tables: Any, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Contexts [n] -> tokens [n]."""
 
-    def values(
-        self,
-        frequencies: NDArray[np.uint16],
-        context_map: NDArray[np.uint8],
-        contexts: NDArray[np.uint8],
-        signed: bool,
-    ) -> NDArray[np.int32]:
+    def values(self, tables: Any, contexts: NDArray[np.uint8], signed: bool) -> NDArray[np.int32]:
         """Contexts [n] -> values [n]."""
 
     def finish(self) -> None:
@@ -74,6 +66,9 @@ class Kernels(Protocol):
 
     def rans_encode(self, planes: Sequence[PlaneArrays], ways: int) -> bytes:
         """Planes -> payload; 0 ways: as many as the size is worth."""
+
+    def rans_tables(self, frequencies: NDArray[np.uint16], context_map: NDArray[np.uint8]) -> object:
+        """[T, 256], [C] -> what its decoders take."""
 
     def rans_decoder(self, payload: bytes) -> RansDecoder:
         """Payload -> decoder of its planes."""

@@ -57,10 +57,20 @@ class TableSet:
     """uint16 [T, 256], T <= 64: probabilities in 1/4096; each row sums to 4096, 0 is impossible."""
     serialised: bytes
     """What to_bytes() returns: the frequencies are derived from it."""
+    _expanded: dict[str, object] = dataclasses.field(default_factory=dict, repr=False)
+    """Backend -> what its decoders take: 16 kB a table, kept because planes often share a set."""
 
     def to_bytes(self) -> bytes:
         """The bytes that from_bytes() reads: 2 or 3 for the simplest sets."""
         return self.serialised
+
+    def expanded(self, backend: kernels.Backend) -> object:
+        """The tables as decoders of this backend take them, made on first use."""
+        tables = self._expanded.get(backend)
+        if tables is None:
+            tables = kernels.select(backend).rans_tables(self.frequencies, self.context_map)
+            self._expanded[backend] = tables
+        return tables
 
     @staticmethod
     def from_bytes(
@@ -236,6 +246,7 @@ class PlaneDecoder:
         Raises:
             BitstreamError: they do not fit together.
         """
+        self._backend: kernels.Backend = backend
         with _damage():
             self._decoder = kernels.select(backend).rans_decoder(bytes(payload))
 
@@ -263,7 +274,7 @@ class PlaneDecoder:
         """
         known = self._contexts(table_set, contexts)
         with _damage():
-            return self._decoder.plane(table_set.frequencies, table_set.context_map, known)
+            return self._decoder.plane(table_set.expanded(self._backend), known)
 
     def values(
         self, table_set: TableSet, contexts: NDArray[np.uint8] | int, signed: bool = True
@@ -277,7 +288,7 @@ class PlaneDecoder:
         """
         known = self._contexts(table_set, contexts)
         with _damage():
-            return self._decoder.values(table_set.frequencies, table_set.context_map, known, signed)
+            return self._decoder.values(table_set.expanded(self._backend), known, signed)
 
     def finish(self) -> None:
         """Check that the planes read are all there is.

@@ -4,6 +4,7 @@ Bad bytes raise a plain ValueError that says what is wrong; the stage turns it i
 """
 
 from scenepress.kernels.reference.rans import RansDecoder as rans_decoder
+from scenepress.kernels.reference.rans import RansTables as rans_tables
 from scenepress.kernels.reference.rans import rans_encode
 from scenepress.kernels.reference.table_fit import fit_table_set
 from scenepress.kernels.reference.table_set import parse_table_set
@@ -16,5 +17,6 @@ __all__ = [
     "parse_table_set",
     "rans_decoder",
     "rans_encode",
+    "rans_tables",
     "tokenize",
 ]

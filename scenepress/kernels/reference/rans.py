@@ -97,6 +97,16 @@ def rans_encode(planes: Sequence[PlaneArrays], ways: int) -> bytes:
     )
 
 
+class RansTables:
+    """A table set as the decoder wants it: what each slot means."""
+
+    def __init__(self, frequencies: NDArray[np.uint16], context_map: NDArray[np.uint8]) -> None:
+        """Frequencies [T, 256], context map [C]."""
+        self.context_map, self.frequencies = context_map, frequencies.astype(np.int64)
+        self.starts = np.cumsum(self.frequencies, axis=1) - self.frequencies
+        self.symbols = np.stack([np.repeat(np.arange(256), row) for row in frequencies])
+
+
 class RansDecoder:
     """Decodes the planes of one payload in order."""
 
@@ -124,24 +134,21 @@ class RansDecoder:
             raise ValueError("entropy payload: padding bits are not zero")
         self.word, self.raw_bit = 0, 0
 
-    def plane(
-        self,
-        frequencies: NDArray[np.uint16],
-        context_map: NDArray[np.uint8],
-        contexts: NDArray[np.uint8],
-    ) -> NDArray[np.uint8]:
+    def plane(self, tables: RansTables, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Contexts uint8 [n] -> tokens uint8 [n]."""
-        symbols = np.stack([np.repeat(np.arange(256), row) for row in frequencies])
-        starts = np.cumsum(frequencies, axis=1, dtype=np.int64) - frequencies
-        tables = context_map[contexts]
+        table_of = tables.context_map[contexts]
         tokens = np.empty(len(contexts), np.uint8)
         for i in range(0, len(contexts), self.ways):
-            table = tables[i : i + self.ways]
+            table = table_of[i : i + self.ways]
             x = self.states[: len(table)]
             slot = x & 4095
-            symbol = symbols[table, slot]
+            symbol = tables.symbols[table, slot]
             tokens[i : i + self.ways] = symbol
-            x = frequencies[table, symbol] * (x >> PRECISION) + slot - starts[table, symbol]
+            x = (
+                tables.frequencies[table, symbol] * (x >> PRECISION)
+                + slot
+                - tables.starts[table, symbol]
+            )
             low = np.flatnonzero(x < LOWER)
             if self.word + len(low) > len(self.words):
                 raise ValueError("entropy payload: it has too few words")
@@ -150,17 +157,11 @@ class RansDecoder:
             self.states[: len(table)] = x
         return tokens
 
-    def values(
-        self,
-        frequencies: NDArray[np.uint16],
-        context_map: NDArray[np.uint8],
-        contexts: NDArray[np.uint8],
-        signed: bool,
-    ) -> NDArray[np.int32]:
+    def values(self, tables: RansTables, contexts: NDArray[np.uint8], signed: bool) -> NDArray[np.int32]:
         """Contexts uint8 [n] -> values int32 [n]."""
-        if frequencies[:, TOKENS:].any():
+        if tables.frequencies[:, TOKENS:].any():
             raise ValueError("entropy payload: a table has symbols that are not tokens")
-        tokens = self.plane(frequencies, context_map, contexts)
+        tokens = self.plane(tables, contexts)
         lengths = LENGTHS[tokens]
         ends = self.raw_bit + np.cumsum(lengths)
         end = int(ends[-1]) if len(ends) else self.raw_bit
