@@ -81,24 +81,21 @@ class BitWriter {
 template <int kWays, bool kOneTable>
 bool decode_groups(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t groups,
                    uint8_t* tokens) {
-  uint32_t states[kWays];
-  std::copy_n(stream.states, kWays, states);
   const uint16_t* word = stream.word;
   const uint32_t* const entries = tables.entries.get();  // tokens may alias anything but locals
   for (size_t g = 0; g < groups && word <= stream.words_end; ++g, tokens += kWays, contexts += kWays) {
 #pragma GCC unroll 32
     for (int w = 0; w < kWays; ++w) {
-      const uint32_t slot = states[w] & (kRansSlots - 1);
+      const uint32_t slot = stream.states[w] & (kRansSlots - 1);
       const uint32_t entry = entries[kOneTable ? slot : slot + tables.offset_of[contexts[w]]];
-      const uint32_t state = rans_advance(states[w], entry);
+      const uint32_t state = rans_advance(stream.states[w], entry);
       tokens[w] = static_cast<uint8_t>(entry);
-      // No branch: whether a state needs a word is a coin toss.
-      const uint32_t low = state < kRansLower, mask = 0 - low;
-      states[w] = (state & ~mask) | ((state << 16 | *word) & mask);
-      word += low;
+      // Whether a state needs a word is a coin toss, so no branch: all ones if it does.
+      const uint32_t low = static_cast<uint32_t>((static_cast<int64_t>(state) - kRansLower) >> 63);
+      stream.states[w] = (state << (low & 16)) | (*word & low);
+      word -= static_cast<int32_t>(low);
     }
   }
-  std::copy_n(states, kWays, stream.states);
   stream.word = word;
   return word <= stream.words_end;
 }
