@@ -202,7 +202,8 @@ def fit(counts: NDArray[np.int64], backend: kernels.Backend = "auto") -> TableSe
         raise ValueError("a count is negative")
     padded = np.zeros((contexts, ALPHABET), np.int64)
     padded[:, :symbols] = counts
-    return TableSet.from_bytes(fit_table_set(padded), 0, backend)[0]
+    serialised = fit_table_set(padded, kernels.select(backend).parse_table_set)
+    return TableSet.from_bytes(serialised, 0, backend)[0]
 
 
 def encode_planes(planes: Sequence[Plane], ways: int = 0, backend: kernels.Backend = "auto") -> bytes:

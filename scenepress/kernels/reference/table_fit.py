@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from scenepress.kernels.reference.tokens import TOKENS
 PARAMETRIC_BITS = 16
 Bits = list[tuple[int, int]]
 """(value, how many of its low bits), in the order of writing."""
+Parse = Callable[[bytes, int], tuple[NDArray[np.uint8], NDArray[np.uint16], int]]
 
 
 def _pack(bits: Bits) -> bytes:
@@ -162,14 +164,16 @@ def _candidates(counts: NDArray[np.float64], index: int | None) -> list[Bits]:
     return [bits for bits in found if bits is not None]
 
 
-def _best_table(counts: NDArray[np.float64]) -> Bits:
-    """The cheapest way to write a table for counts [A] together with the data it codes."""
+def _best_table(counts: NDArray[np.float64], index: int | None, parse: Parse) -> Bits:
+    """The cheapest way to write a table for counts [A] together with the data it codes.
+
+    `index` is the parametric table that suits them best, None if none can.
+    """
     last = int(np.flatnonzero(counts).max())
     counts = counts[: last + 1]
-    index = int((_parametric_costs(last) @ counts).argmin()) if last < TOKENS else None
 
     def total(bits: Bits) -> float:
-        frequencies = parse_table_set(b"\1" + _pack(bits), 0)[1][0, : last + 1].astype(np.float64)
+        frequencies = parse(b"\1" + _pack(bits), 0)[1][0, : last + 1].astype(np.float64)
         costs = np.where(counts > 0, 12 - np.log2(np.maximum(frequencies, 1e-9)), 0)
         return float(_count(bits) + (counts * costs).sum())
 
@@ -188,8 +192,11 @@ def _write_map(mapped: list[int], tables: int) -> Bits:
     return bits
 
 
-def fit_table_set(histogram: NDArray[np.int64]) -> bytes:
-    """int64 [C, 256] -> a serialised table set that codes exactly these symbols in few bits."""
+def fit_table_set(histogram: NDArray[np.int64], parse: Parse = parse_table_set) -> bytes:
+    """int64 [C, 256] -> a serialised table set that codes exactly these symbols in few bits.
+
+    `parse` is parse_table_set of any backend: most of the time goes into asking what tables would cost.
+    """
     counts = histogram.astype(np.float64)
     rows = np.flatnonzero(histogram.any(axis=1))
     if not len(rows):
@@ -208,5 +215,9 @@ def fit_table_set(histogram: NDArray[np.int64]) -> bytes:
         # A context without symbols does as the one before it; before the first, as the first.
         mapped.append(order.index(group) if group is not None else (mapped[-1] if mapped else 0))
     head: Bits = [(len(histogram), 8)] + ([(len(groups), 8)] if len(histogram) > 1 else [])
-    tables = [_best_table(counts[rows[groups[g]]].sum(axis=0)) for g in order]
+    best = [int(parametric[groups[g]].sum(axis=0).argmin()) if last < TOKENS else None for g in order]
+    tables = [
+        _best_table(counts[rows[groups[g]]].sum(axis=0), index, parse)
+        for g, index in zip(order, best, strict=True)
+    ]
     return _pack(head + _write_map(mapped, len(groups)) + [bit for table in tables for bit in table])
