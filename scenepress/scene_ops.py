@@ -79,22 +79,27 @@ def audit(splats: Splats) -> Audit:
     coordinates, scales and colours beyond the MAX_ constants of this module; rotations without a
     direction.
     """
-    faults = _faults(splats)
     invalid = np.zeros(len(splats), np.bool_)
     findings = []
-    for attribute, cause, mask in faults:
+    for attribute, cause, mask in _faults(splats):
         invalid |= mask
         if count := int(mask.sum()):
             findings.append(Finding(attribute, cause, count))
     return Audit(len(splats), int(invalid.sum()), tuple(findings))
 
 
+def invalid_mask(splats: Splats) -> NDArray[np.bool_]:
+    """Mask [N] of the splats that audit() counts as invalid."""
+    invalid = np.zeros(len(splats), np.bool_)
+    for _, _, mask in _faults(splats):
+        invalid |= mask
+    return invalid
+
+
 def drop_invalid(splats: Splats) -> Splats:
     """The scene without the splats that audit() counts as invalid; the same object if there are none."""
-    valid = np.ones(len(splats), np.bool_)
-    for _, _, mask in _faults(splats):
-        valid &= ~mask
-    return splats if valid.all() else splats.take(valid)
+    invalid = invalid_mask(splats)
+    return splats.take(~invalid) if invalid.any() else splats
 
 
 # Real SH basis functions of degree 1..3, m = -l..l, by the parity of their powers of x, y, z, which

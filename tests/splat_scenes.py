@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from scenepress.errors import FormatError, LossWarning
 from scenepress.scene import SH_COUNTS, Splats
 
 SHARED = Path(__file__).parents[2] / "shared/data/splats"
@@ -75,3 +79,35 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 def with_arrays(scene: Splats, **arrays: np.ndarray) -> Splats:
     return dataclasses.replace(scene, **{k: np.asarray(v, np.float32) for k, v in arrays.items()})
+
+
+def assert_truncation_is_refused(
+    read: Callable[[Path], Splats], data: bytes, target: Path, spare: int = 0, limit: int = 120
+) -> None:
+    """Every proper prefix (but for `spare` bytes at the end), or `limit` of them, raises FormatError."""
+    sizes = range(len(data) - spare)
+    if len(sizes) > limit:
+        ends = {0, 1, 2, *range(len(sizes) - 10, len(sizes))}
+        sizes = sorted(ends | set(np.linspace(0, len(sizes) - 1, limit).astype(int).tolist()))
+    for size in sizes:
+        target.write_bytes(data[:size])
+        with pytest.raises(FormatError):
+            read(target)
+
+
+def assert_bit_flips_are_harmless(
+    read: Callable[[Path], Splats], data: bytes, target: Path, flips: int = 200, head: int = 0
+) -> None:
+    """One flipped bit gives a scene or FormatError, nothing else; the first `head` bytes get half of all."""
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 8 * len(data), flips)
+    if head:
+        bits[::2] = rng.integers(0, 8 * min(head, len(data)), len(bits[::2]))
+    for bit in bits:
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << (bit % 8)
+        target.write_bytes(flipped)
+        with warnings.catch_warnings(), contextlib.suppress(FormatError):
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", LossWarning)
+            assert isinstance(read(target), Splats)

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scenepress.errors import FormatError
+from scenepress.formats.compressed_ply import read_compressed_ply, write_compressed_ply
 from scenepress.formats.ply import read_ply, write_ply
+from scenepress.formats.splat import read_splat, write_splat
+from scenepress.formats.spz import read_spz, write_spz
 from scenepress.scene import Splats
 
 
@@ -23,7 +26,12 @@ class Format:
     """None: this format can only be read."""
 
 
-FORMATS = (Format("ply", (".ply",), read_ply, write_ply),)
+FORMATS = (
+    Format("compressed.ply", (".compressed.ply",), read_compressed_ply, write_compressed_ply),
+    Format("ply", (".ply",), read_ply, write_ply),
+    Format("spz", (".spz",), read_spz, write_spz),
+    Format("splat", (".splat",), read_splat, write_splat),
+)
 """Every format of other people's that scenepress knows."""
 
 
