@@ -41,7 +41,7 @@ def missing() -> list[str]:
 
 def pip(*arguments: str) -> None:
     """Run pip of .venv; stop here if it fails."""
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", *arguments]
     print("+ pip install", *arguments, flush=True)
     if subprocess.run(command, cwd=ROOT).returncode:
         sys.exit("environment: pip failed, see above")
