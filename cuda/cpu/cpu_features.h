@@ -3,7 +3,7 @@
 
 namespace scenepress {
 
-bool has_avx2();       // AVX2 and BMI2
-bool has_avx2_fma();   // AVX2, BMI2 and FMA
+bool has_avx2();      // AVX2 and BMI2
+bool has_avx2_fma();  // AVX2, BMI2 and FMA
 
 }  // namespace scenepress
