@@ -14,6 +14,7 @@
 #include "bindings/arrays.h"
 #include "core/table_set.h"
 #include "core/tokens.h"
+#include "cpu/table_fit.h"
 #include "cpu/tokens.h"
 
 namespace scenepress {
@@ -59,6 +60,13 @@ auto parse_set(nb::bytes data, size_t offset) {
   auto frequencies = new_array<uint16_t>({static_cast<size_t>(set->tables), size_t(kRansSymbols)});
   std::copy_n(&set->frequencies[0][0], static_cast<size_t>(set->tables) * kRansSymbols, frequencies.data());
   return std::tuple(map, frequencies, offset);
+}
+
+nb::bytes fit_set(Input2<int64_t> counts) {
+  if (counts.shape(0) < 1 || counts.shape(0) > size_t(kMaxContexts) || counts.shape(1) != size_t(kRansSymbols))
+    throw std::invalid_argument("counts must be [1 to 255, 256]");
+  const auto set = without_gil([&] { return fit_table_set(counts.data(), counts.shape(0)); });
+  return nb::bytes(set.data(), set.size());
 }
 
 // Memory safety only: the messages for users come from the stage.
@@ -123,6 +131,7 @@ void bind_functions(nb::module_& m, bool portable) {
   m.def("detokenize", &detokenize_arrays);
   m.def("histogram", &histogram);
   m.def("parse_table_set", &parse_set);
+  m.def("fit_table_set", &fit_set);
   m.def("rans_encode", &encode);
   m.def("rans_tables", &make_tables);
   m.def("rans_decoder", [portable](nb::bytes payload) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,10 @@ class RansDecoder(Protocol):
     `tables` come from rans_tables() of the same backend.
     """
 
-    def plane(self, tables: Any, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def plane(self, tables: object, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Contexts [n] -> tokens [n]."""
 
-    def values(self, tables: Any, contexts: NDArray[np.uint8], signed: bool) -> NDArray[np.int32]:
+    def values(self, tables: object, contexts: NDArray[np.uint8], signed: bool) -> NDArray[np.int32]:
         """Contexts [n] -> values [n]."""
 
     def finish(self) -> None:
@@ -63,6 +63,9 @@ class Kernels(Protocol):
         self, data: bytes, offset: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint16], int]:
         """Bytes -> context map [C], frequencies [T, 256], offset after the set."""
+
+    def fit_table_set(self, counts: NDArray[np.int64]) -> bytes:
+        """[C, 256] -> a serialised table set."""
 
     def rans_encode(self, planes: Sequence[PlaneArrays], ways: int) -> bytes:
         """Planes -> payload; 0 ways: as many as the size is worth."""

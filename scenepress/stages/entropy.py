@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from scenepress import kernels
 from scenepress.arrays import require
 from scenepress.errors import BitstreamError
-from scenepress.kernels.reference import fit_table_set
 
 ALPHABET = 256
 """Symbols a table may hold. Tokens are 0..103; a plane of plain bytes may use all."""
@@ -202,8 +201,7 @@ def fit(counts: NDArray[np.int64], backend: kernels.Backend = "auto") -> TableSe
         raise ValueError("a count is negative")
     padded = np.zeros((contexts, ALPHABET), np.int64)
     padded[:, :symbols] = counts
-    serialised = fit_table_set(padded, kernels.select(backend).parse_table_set)
-    return TableSet.from_bytes(serialised, 0, backend)[0]
+    return TableSet.from_bytes(kernels.select(backend).fit_table_set(padded), 0, backend)[0]
 
 
 def encode_planes(planes: Sequence[Plane], ways: int = 0, backend: kernels.Backend = "auto") -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,21 +135,18 @@ class RansDecoder:
             raise ValueError("entropy payload: padding bits are not zero")
         self.word, self.raw_bit = 0, 0
 
-    def plane(self, tables: RansTables, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def plane(self, tables: object, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Contexts uint8 [n] -> tokens uint8 [n]."""
-        table_of = tables.context_map[contexts]
+        known = cast(RansTables, tables)
+        table_of = known.context_map[contexts]
         tokens = np.empty(len(contexts), np.uint8)
         for i in range(0, len(contexts), self.ways):
             table = table_of[i : i + self.ways]
             x = self.states[: len(table)]
             slot = x & 4095
-            symbol = tables.symbols[table, slot]
+            symbol = known.symbols[table, slot]
             tokens[i : i + self.ways] = symbol
-            x = (
-                tables.frequencies[table, symbol] * (x >> PRECISION)
-                + slot
-                - tables.starts[table, symbol]
-            )
+            x = known.frequencies[table, symbol] * (x >> PRECISION) + slot - known.starts[table, symbol]
             low = np.flatnonzero(x < LOWER)
             if self.word + len(low) > len(self.words):
                 raise ValueError("entropy payload: it has too few words")
@@ -157,9 +155,9 @@ class RansDecoder:
             self.states[: len(table)] = x
         return tokens
 
-    def values(self, tables: RansTables, contexts: NDArray[np.uint8], signed: bool) -> NDArray[np.int32]:
+    def values(self, tables: object, contexts: NDArray[np.uint8], signed: bool) -> NDArray[np.int32]:
         """Contexts uint8 [n] -> values int32 [n]."""
-        if tables.frequencies[:, TOKENS:].any():
+        if cast(RansTables, tables).frequencies[:, TOKENS:].any():
             raise ValueError("entropy payload: a table has symbols that are not tokens")
         tokens = self.plane(tables, contexts)
         lengths = LENGTHS[tokens]

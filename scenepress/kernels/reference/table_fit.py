@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,6 @@ from scenepress.kernels.reference.tokens import TOKENS
 PARAMETRIC_BITS = 16
 Bits = list[tuple[int, int]]
 """(value, how many of its low bits), in the order of writing."""
-Parse = Callable[[bytes, int], tuple[NDArray[np.uint8], NDArray[np.uint16], int]]
 
 
 def _pack(bits: Bits) -> bytes:
@@ -164,16 +162,14 @@ def _candidates(counts: NDArray[np.float64], index: int | None) -> list[Bits]:
     return [bits for bits in found if bits is not None]
 
 
-def _best_table(counts: NDArray[np.float64], index: int | None, parse: Parse) -> Bits:
-    """The cheapest way to write a table for counts [A] together with the data it codes.
-
-    `index` is the parametric table that suits them best, None if none can.
-    """
+def _best_table(counts: NDArray[np.float64]) -> Bits:
+    """The cheapest way to write a table for counts [A] together with the data it codes."""
     last = int(np.flatnonzero(counts).max())
     counts = counts[: last + 1]
+    index = int((_parametric_costs(last) @ counts).argmin()) if last < TOKENS else None
 
     def total(bits: Bits) -> float:
-        frequencies = parse(b"\1" + _pack(bits), 0)[1][0, : last + 1].astype(np.float64)
+        frequencies = parse_table_set(b"\1" + _pack(bits), 0)[1][0, : last + 1].astype(np.float64)
         costs = np.where(counts > 0, 12 - np.log2(np.maximum(frequencies, 1e-9)), 0)
         return float(_count(bits) + (counts * costs).sum())
 
@@ -192,32 +188,24 @@ def _write_map(mapped: list[int], tables: int) -> Bits:
     return bits
 
 
-def fit_table_set(histogram: NDArray[np.int64], parse: Parse = parse_table_set) -> bytes:
-    """int64 [C, 256] -> a serialised table set that codes exactly these symbols in few bits.
-
-    `parse` is parse_table_set of any backend: most of the time goes into asking what tables would cost.
-    """
-    counts = histogram.astype(np.float64)
-    rows = np.flatnonzero(histogram.any(axis=1))
+def fit_table_set(counts: NDArray[np.int64]) -> bytes:
+    """int64 [C, 256] -> a serialised table set that codes exactly these symbols in few bits."""
+    rows = np.flatnonzero(counts.any(axis=1))
     if not len(rows):
-        return bytes([len(histogram), 0] if len(histogram) == 1 else [len(histogram), 1, 0])
-    last = int(np.flatnonzero(histogram.any(axis=0)).max())
-    live = counts[rows, : last + 1]
+        return bytes([len(counts), 0] if len(counts) == 1 else [len(counts), 1, 0])
+    last = int(np.flatnonzero(counts.any(axis=0)).max())
+    live = counts[rows, : last + 1].astype(np.float64)
     parametric = live @ _parametric_costs(last).T if last < TOKENS else np.full((len(rows), 256), np.inf)
     groups = cluster(live, parametric)
     group_of = {int(rows[k]): g for g, group in enumerate(groups) for k in group}
     mapped: list[int] = []
     order: list[int] = []  # Groups by first use.
-    for context in range(len(histogram)):
+    for context in range(len(counts)):
         group = group_of.get(context)
         if group is not None and group not in order:
             order.append(group)
         # A context without symbols does as the one before it; before the first, as the first.
         mapped.append(order.index(group) if group is not None else (mapped[-1] if mapped else 0))
-    head: Bits = [(len(histogram), 8)] + ([(len(groups), 8)] if len(histogram) > 1 else [])
-    best = [int(parametric[groups[g]].sum(axis=0).argmin()) if last < TOKENS else None for g in order]
-    tables = [
-        _best_table(counts[rows[groups[g]]].sum(axis=0), index, parse)
-        for g, index in zip(order, best, strict=True)
-    ]
+    head: Bits = [(len(counts), 8)] + ([(len(groups), 8)] if len(counts) > 1 else [])
+    tables = [_best_table(counts[rows[groups[g]]].sum(axis=0).astype(np.float64)) for g in order]
     return _pack(head + _write_map(mapped, len(groups)) + [bit for table in tables for bit in table])
