@@ -15,9 +15,9 @@ namespace scenepress {
 namespace {
 
 constexpr int kIndices = 256;          // parametric tables
-constexpr float kSingleBits = 14;      // what a table of one symbol costs, about, in the context map too
-constexpr float kParametricBits = 16;  // what one costs
-constexpr float kExplicitBits = 24, kBitsPerSymbol = 2.5f;  // what other tables cost, about
+constexpr float kSingleBits = 18;      // what a table of one symbol costs, about, in the context map too
+constexpr float kParametricBits = 20;  // what one costs, its share of the context map too
+constexpr float kExplicitBits = 28, kBitsPerSymbol = 2.5f;  // what other tables cost, about
 constexpr int kMaxStep = 31;
 constexpr int kPrecisions = 4;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
