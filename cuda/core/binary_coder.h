@@ -11,15 +11,15 @@
 
 namespace scenepress {
 
-constexpr uint32_t kBinaryCountLimit = 126;  // The slow rate ends at 65536 / 128.
-constexpr uint32_t kBinaryFastRate = 4096;   // The fast rate ends at 1 / 16.
+constexpr uint32_t kBinaryFastRate = 1024;  // The fast estimate ends at moving by 1/64,
+constexpr uint32_t kBinarySlowRate = 256;   // the slow one by 1/256.
 constexpr uint32_t kBinaryMinProbability = 32;
 
 // The probability that the next bit is 1, in 1/65536, learnt at two speeds.
 struct AdaptiveBit {
   uint16_t fast = 32768;
   uint16_t slow = 32768;
-  uint16_t count = 0;  // Bits seen, up to kBinaryCountLimit: the first ones move the estimate most.
+  uint16_t rate = 32768;  // In 1/65536. The first bits move the estimates most: 1/2, 1/4, 3/16, ...
 };
 
 SP_HOST_DEVICE inline uint32_t probability_of_one(const AdaptiveBit& state) {
@@ -29,15 +29,16 @@ SP_HOST_DEVICE inline uint32_t probability_of_one(const AdaptiveBit& state) {
 }
 
 SP_HOST_DEVICE inline void learn(AdaptiveBit& state, uint32_t bit) {
-  const uint32_t slow_rate = 65536u / (state.count + 2u);
+  const uint32_t slow_rate = state.rate;
   const uint32_t fast_rate = slow_rate > kBinaryFastRate ? slow_rate : kBinaryFastRate;
-  // All ones where bit is 1: p moves up by (65535 - p) * rate, otherwise down by p * rate.
+  // With ones = 65535 if bit is 1, else 0: (p ^ ones) is the way left to go, and p moves by that much * rate.
   const uint32_t ones = (0u - bit) & 65535u;
-  const uint32_t fast_step = (ones ^ state.fast) * fast_rate >> 16;
-  const uint32_t slow_step = (ones ^ state.slow) * slow_rate >> 16;
-  state.fast = uint16_t(bit ? state.fast + fast_step : state.fast - fast_step);
-  state.slow = uint16_t(bit ? state.slow + slow_step : state.slow - slow_step);
-  state.count = uint16_t(state.count + (state.count < kBinaryCountLimit));
+  const uint32_t fast = state.fast ^ ones;
+  const uint32_t slow = state.slow ^ ones;
+  state.fast = uint16_t((fast - (fast * fast_rate >> 16)) ^ ones);
+  state.slow = uint16_t((slow - (slow * slow_rate >> 16)) ^ ones);
+  const uint32_t next_rate = slow_rate - (slow_rate * slow_rate >> 16);  // About 1/k -> 1/(k + 1).
+  state.rate = uint16_t(next_rate > kBinarySlowRate ? next_rate : kBinarySlowRate);
 }
 
 // Writes into a buffer of the caller's; too small a buffer sets `overflow` and writes no more.
@@ -123,8 +124,9 @@ struct BinaryDecoder {
   SP_HOST_DEVICE uint32_t decode(uint32_t p_one) {
     const uint64_t bound = (range >> 16) * p_one;
     const uint32_t bit = value < bound;
-    range = bit ? bound : range - bound;
-    value = bit ? value : value - bound;
+    const uint64_t zero = uint64_t(bit) - 1;  // All ones if bit is 0: no branch on what cannot be predicted.
+    range = bound + (zero & (range - 2 * bound));
+    value -= zero & bound;
     if (!(range >> 32)) {
       range <<= 32;
       value = value << 32 | word();

@@ -1,7 +1,8 @@
 // Position stage: docs/spec/position.md. Normative twin: kernels/reference_position.py.
 //
 // One walk over the binary trie of the codes serves the encoder and the decoder: it asks `io` how many
-// codes go left, and `io` either knows (and codes it) or finds out.
+// codes go left, and `io` either knows (and codes it) or finds out. The walk goes depth by depth, so that
+// a node knows how many codes lie in the cells beside it: they say where its own codes probably are.
 #pragma once
 
 #include <cstddef>
@@ -15,25 +16,49 @@ namespace scenepress {
 constexpr int kPositionMaxBits = 63;
 constexpr uint32_t kPositionMaxCount = 1u << 24;
 constexpr uint32_t kPositionExactCount = 16;  // Below it, the split of n codes is coded exactly.
-constexpr int kPositionShares = 16;           // 0: no coarse code here; else confidence and share on the left.
-constexpr int kPositionSizes = 8;
+constexpr uint32_t kPositionSizes = 8;        // Classes of n from there on.
+constexpr uint32_t kPositionRatios = 6;
+constexpr uint32_t kPositionWeights = 5;
+constexpr uint32_t kPositionContexts = kPositionRatios * kPositionWeights;
+constexpr uint32_t kPositionPriorRate = 1024;  // Adaptive bits that start from a prior move by 1/64 at first.
 
+// Contexts of a split: n (or its size class), what the neighbours say, node of the binary tree over the answer.
 struct PositionModel {
-  AdaptiveBit exact[kPositionExactCount][kPositionShares][16];  // by n, share, node of the binary tree over n_left
-  AdaptiveBit large[kPositionSizes][kPositionShares][16];       // by size of n, share, node of the tree over 16ths
+  AdaptiveBit split[kPositionExactCount + kPositionSizes][kPositionContexts][16];
 };
 
-// How a node's m coarse codes divide, as a context.
-SP_HOST_DEVICE inline uint32_t position_share(uint32_t m, uint32_t m_left) {
-  if (m == 0) return 0;
-  const uint32_t confidence = m < 4 ? 0 : m < 16 ? 1 : 2;
-  return 1 + confidence * 5 + (8 * m_left + m) / (2 * m);
-}
+// A cell with codes still to be told apart. The cells of one depth are sorted by prefix.
+struct PositionNode {
+  uint64_t prefix;
+  uint32_t n;      // Codes in the cell,
+  uint32_t left;   // of them with a 0 next (once visited).
+  uint32_t first;  // Index of the first of them.
+  uint32_t coarse_begin, coarse_end;
+  uint32_t parent;
+  uint32_t child[2];
+  uint32_t beside[3][2];  // Per axis (z, y, x), before and after: the equal cells there.
+};
 
+// References to cells: an index into their depth's nodes, or a lone code whose bits are all known.
+constexpr uint32_t kPositionNone = 0;         // The first node of each depth is empty and divides into itself.
+constexpr uint32_t kPositionLone = 1u << 31;  // | index of the code.
+
+// Before anything is learnt, a split follows a beta-binomial law with these parameters, in 1/16.
+struct PositionPrior {
+  uint16_t heavy, light;
+};
+constexpr PositionPrior kPositionPriors[kPositionContexts] = {
+    {9, 9},   {9, 9},   {9, 9},   {9, 9},   {24, 15}, {18, 18}, {9, 9},   {9, 9},   {25, 12}, {27, 14},
+    {30, 25}, {23, 24}, {9, 9},   {30, 9},  {31, 12}, {33, 20}, {33, 25}, {31, 29}, {36, 5},  {34, 8},
+    {38, 17}, {39, 23}, {37, 28}, {34, 32}, {37, 3},  {45, 11}, {44, 17}, {44, 23}, {45, 31}, {47, 42}};
+
+// value > 0.
 SP_HOST_DEVICE inline int floor_log2(uint32_t value) {
-  int log = 0;
-  while (value >>= 1) ++log;
-  return log;
+#ifdef __CUDA_ARCH__
+  return 31 - __clz(int(value));
+#else
+  return 31 - __builtin_clz(value);
+#endif
 }
 
 // The first of coarse[begin, end) that is >= value, end if none.
@@ -49,12 +74,56 @@ SP_HOST_DEVICE inline uint32_t first_not_below(const uint64_t* codes, uint32_t b
   return begin;
 }
 
-// Codes how many of n >= 1 codes go left: any value in [0, n].
+// Fills the tree of one n < kPositionExactCount: how likely each bit is, given the law of the value.
+inline void set_split_prior(AdaptiveBit* tree, uint32_t n, PositionPrior prior) {
+  uint64_t likelihood[16] = {};
+  likelihood[n] = uint64_t(1) << 30;
+  for (uint32_t k = n; k > 0; --k)
+    likelihood[k - 1] =
+        likelihood[k] * (k * (prior.light + 16 * (n - k))) / ((n - k + 1) * (prior.heavy + 16 * (k - 1)));
+  uint64_t sums[32];  // Of the values under each node of the tree; its leaves are 16 to 31.
+  int height = floor_log2(n) + 1;
+  for (int node = (2 << height) - 1; node > 0; --node) {
+    const uint32_t value = uint32_t(node) - (1u << height);
+    sums[node] = node >> height ? (value <= n ? likelihood[value] + 1 : 0) : sums[2 * node] + sums[2 * node + 1];
+  }
+  for (int node = 1; node < 1 << height; ++node) {
+    if (sums[2 * node + 1] == 0) continue;  // An implied bit.
+    const uint64_t p = 65536 * sums[2 * node + 1] / sums[node];
+    tree[node].fast = tree[node].slow = uint16_t(p < 64 ? 64 : p > 65472 ? 65472 : p);
+    tree[node].rate = uint16_t(kPositionPriorRate);
+  }
+}
+
+inline void set_position_priors(PositionModel& model) {
+  for (uint32_t n = 1; n < kPositionExactCount + kPositionSizes; ++n)
+    for (uint32_t context = 0; context < kPositionContexts; ++context)
+      set_split_prior(model.split[n][context], n < kPositionExactCount ? n : kPositionExactCount - 1,
+                      kPositionPriors[context]);
+}
+
+// What the surroundings say about a split: the context, and whether the right half is the heavier one.
+struct PositionContext {
+  uint32_t index;
+  bool flipped;
+};
+
+SP_HOST_DEVICE inline PositionContext position_context(uint32_t left_weight, uint32_t right_weight) {
+  const bool flipped = right_weight > left_weight;
+  const uint32_t light = flipped ? left_weight : right_weight;
+  const uint32_t total = left_weight + right_weight;
+  const uint32_t ratio = 2 * kPositionRatios * (light + 1) / (total + 2);
+  const uint32_t size = uint32_t(floor_log2(total | 1u));
+  const uint32_t weight = size < kPositionWeights ? size : kPositionWeights - 1;
+  return {weight * kPositionRatios + (ratio < kPositionRatios ? ratio : kPositionRatios - 1), flipped};
+}
+
+// Codes a value in [0, n], n >= 1, through the adaptive bits of one context.
 template <typename Io>
-SP_HOST_DEVICE inline uint32_t code_left_count(Io& io, PositionModel& model, uint32_t n, uint32_t share,
-                                               uint32_t known) {
+SP_HOST_DEVICE inline uint32_t code_split(Io& io, PositionModel& model, uint32_t n, uint32_t context,
+                                          uint32_t known) {
   if (n < kPositionExactCount) {
-    AdaptiveBit* tree = model.exact[n][share];
+    AdaptiveBit* tree = model.split[n][context];
     uint32_t value = 0;
     uint32_t node = 1;
     for (int b = floor_log2(n); b >= 0; --b) {
@@ -65,56 +134,150 @@ SP_HOST_DEVICE inline uint32_t code_left_count(Io& io, PositionModel& model, uin
     }
     return value;
   }
-  const int size = floor_log2(n) - 4;
-  AdaptiveBit* tree = model.large[size < kPositionSizes ? size : kPositionSizes - 1][share];
-  const uint32_t known_part = uint32_t(16 * uint64_t(known) / (n + 1));
+  const uint32_t size = uint32_t(floor_log2(n)) - 4;
+  AdaptiveBit* tree =
+      model.split[kPositionExactCount + (size < kPositionSizes ? size : kPositionSizes - 1)][context];
+  const uint32_t known_part = 16 * known / (n + 1);  // n <= 2^24.
   uint32_t node = 1;
   for (int b = 3; b >= 0; --b) node = 2 * node + io.bit(tree[node], known_part >> b & 1u);
   const uint32_t part = node - 16;
-  const uint32_t first = uint32_t((uint64_t(part) * (n + 1) + 15) / 16);
-  const uint32_t last = uint32_t((uint64_t(part + 1) * (n + 1) + 15) / 16) - 1;
-  return first + io.truncated(known - first, last - first + 1);
+  const uint32_t first = (part * (n + 1) + 15) / 16;
+  const uint32_t end = ((part + 1) * (n + 1) + 15) / 16;
+  return first + io.truncated(known - first, end - first);
 }
 
-// `io` has: bit(AdaptiveBit&, known), raw(known, bits), truncated(known, values), count_below(code, n),
-// suffix(bits), emit(code, copies), failed(). Returns false if io failed.
+// The nodes of one depth know their neighbours through those of the depth above.
 template <typename Io>
-SP_HOST_DEVICE inline bool walk_positions(Io& io, PositionModel& model, uint32_t n, const uint64_t* coarse,
-                                          uint32_t m, int bits) {
-  struct Node {
-    uint64_t prefix;
-    uint32_t n, coarse_begin, coarse_end;
-    int32_t below;  // Bits still to code.
-  };
-  Node stack[kPositionMaxBits + 1];
-  int depth = 0;
-  if (n) stack[depth++] = {0, n, 0, m, bits};
-  while (depth > 0) {
-    Node node = stack[--depth];
-    for (;;) {
-      if (io.failed()) return false;
-      if (node.below == 0) {
-        io.emit(node.prefix, node.n);
-        break;
-      }
-      if (node.n == 1 && node.coarse_begin == node.coarse_end) {
-        io.emit(node.prefix | io.raw(io.suffix(node.below), node.below), 1);
-        break;
-      }
-      const uint64_t right_prefix = node.prefix | uint64_t(1) << (node.below - 1);
-      const uint32_t split = first_not_below(coarse, node.coarse_begin, node.coarse_end, right_prefix);
-      const uint32_t share = position_share(node.coarse_end - node.coarse_begin, split - node.coarse_begin);
-      const uint32_t left = code_left_count(io, model, node.n, share, io.count_below(right_prefix, node.n));
-      --node.below;
-      if (left == 0) {
-        node.prefix = right_prefix;
-        node.coarse_begin = split;
-        continue;
-      }
-      if (left < node.n) stack[depth++] = {right_prefix, node.n - left, split, node.coarse_end, node.below};
-      node.n = left;
-      node.coarse_end = split;
+struct PositionWalk {
+  Io& io;
+  PositionModel& model;
+  const uint64_t* coarse;
+  const PositionNode* above = nullptr;
+  PositionNode* here = nullptr;
+  PositionNode* under = nullptr;
+  uint32_t under_count = 0;
+  int below = 0;                      // Bits of the codes not yet known here.
+  int now = 0, next = 0, before = 0;  // Axes (0 = z, 1 = y, 2 = x) of this split, the one after, the one before.
+
+  // Like the other two on neighbours, without branches: what a neighbour is cannot be predicted.
+  // The half of a cell of the depth above that is on `side` of its split.
+  SP_HOST_DEVICE uint32_t half(uint32_t cell, uint32_t side) const {
+    const uint32_t lone = cell >> 31;
+    const uint32_t kept = above[lone ? kPositionNone : cell].child[side];
+    const uint64_t code = io.code(lone ? cell ^ kPositionLone : 0);
+    const uint32_t matches = lone & uint32_t((code >> below & 1u) == side);
+    return kept | (cell & (0u - matches));
+  }
+
+  SP_HOST_DEVICE uint32_t count(uint32_t cell) const {
+    const uint32_t lone = cell >> 31;
+    return here[lone ? kPositionNone : cell].n + lone;
+  }
+
+  // How the codes of a cell that comes before the current one divide.
+  SP_HOST_DEVICE void add_halves(uint32_t cell, uint32_t& left, uint32_t& right) const {
+    const uint32_t lone = cell >> 31;
+    const PositionNode& node = here[lone ? kPositionNone : cell];
+    const uint64_t code = io.code(lone ? cell ^ kPositionLone : 0);
+    const uint32_t bit = uint32_t(code >> (below - 1) & 1u);
+    left += node.left + (lone & (bit ^ 1u));
+    right += node.n - node.left + (lone & bit);
+  }
+
+  SP_HOST_DEVICE uint32_t add_child(const PositionNode& node, uint32_t index, uint32_t side, uint32_t n,
+                                    uint32_t split) {
+    PositionNode& child = under[under_count];  // Overwritten by the next one if this one is empty.
+    child.prefix = node.prefix | uint64_t(side) << (below - 1);
+    child.n = n;
+    child.first = node.first + (side ? node.left : 0);
+    child.coarse_begin = side ? split : node.coarse_begin;
+    child.coarse_end = side ? node.coarse_end : split;
+    child.parent = index;
+    const uint32_t cell = n ? under_count : kPositionNone;
+    under_count += n > 0;
+    return cell;
+  }
+
+  SP_HOST_DEVICE void visit(uint32_t index) {
+    PositionNode& node = here[index];
+    const PositionNode& parent = above[node.parent];
+    const uint32_t side = uint32_t(node.prefix >> below & 1u);
+    const uint64_t middle = node.prefix | uint64_t(1) << (below - 1);
+    const uint32_t split = first_not_below(coarse, node.coarse_begin, node.coarse_end, middle);
+    // Axes by depth: the split now, the next one, and the one before, which made this node.
+    node.beside[now][0] = half(parent.beside[now][0], side);
+    node.beside[now][1] = half(parent.beside[now][1], side);
+    node.beside[next][0] = half(parent.beside[next][0], side);
+    const uint32_t outer = half(parent.beside[before][side], 1 - side);
+    node.beside[before][side] = outer;
+    node.beside[before][1 - side] = parent.child[1 - side];
+
+    uint32_t far = 0, near = 0;
+    add_halves(node.beside[now][0], far, near);
+    uint32_t left_weight = 3 * (split - node.coarse_begin) + 2 * near;
+    uint32_t right_weight = 3 * (node.coarse_end - split) + count(node.beside[now][1]);
+    add_halves(node.beside[next][0], left_weight, right_weight);
+    add_halves(node.beside[before][0], left_weight, right_weight);
+    if (node.n == 1 && node.coarse_begin == node.coarse_end && left_weight + right_weight < 2) {
+      const uint64_t code = node.prefix | io.raw(io.suffix(node.first, below), below);
+      io.emit(node.first, 1, code);
+      const uint32_t bit = uint32_t(code >> (below - 1) & 1u);
+      node.left = 1 - bit;
+      node.child[bit] = node.first | kPositionLone;
+      node.child[1 - bit] = kPositionNone;
+      return;
     }
+    node.beside[next][1] = half(parent.beside[next][1], side);
+    const PositionContext context = position_context(left_weight, right_weight);
+    const uint32_t known = io.left_count(node.first, node.n, middle);
+    const uint32_t heavy = code_split(io, model, node.n, context.index, context.flipped ? node.n - known : known);
+    node.left = context.flipped ? node.n - heavy : heavy;
+    if (below == 1) {
+      io.emit(node.first, node.left, node.prefix);
+      io.emit(node.first + node.left, node.n - node.left, middle);
+      return;
+    }
+    node.child[0] = add_child(node, index, 0, node.left, split);
+    node.child[1] = add_child(node, index, 1, node.n - node.left, split);
+  }
+};
+
+// Room that walk_positions needs for n codes, in nodes.
+SP_HOST_DEVICE inline size_t position_room(uint32_t n) { return 2 * (size_t(n) + 2) + 1; }
+
+// `io` has: bit(AdaptiveBit&, known), raw(known, bits), truncated(known, values), left_count(first, n, middle),
+// suffix(index, bits), code(index), emit(first, copies, code), failed(). n > 0. nodes: position_room(n) of them.
+// Returns false if io failed.
+template <typename Io>
+SP_HOST_DEVICE inline bool walk_positions(Io& io, PositionModel& model, PositionNode* nodes, uint32_t n,
+                                          const uint64_t* coarse, uint32_t m, int bits) {
+  if (bits == 0) {
+    io.emit(0, n, 0);
+    return !io.failed();
+  }
+  PositionNode* const buffers[2] = {nodes + 1, nodes + 1 + n + 2};
+  PositionWalk<Io> walk{io, model, coarse};
+  nodes[0] = PositionNode{};  // Above the root is nothing.
+  buffers[0][0] = buffers[1][0] = PositionNode{};
+  walk.above = nodes;
+  walk.here = buffers[0];
+  walk.here[1] = PositionNode{};
+  walk.here[1].n = n;
+  walk.here[1].coarse_end = m;
+  uint32_t here_end = 2;
+  for (walk.below = bits; walk.below > 0 && here_end > 1; --walk.below) {
+    walk.now = (walk.below - 1) % 3;
+    walk.next = (walk.below + 1) % 3;
+    walk.before = walk.below % 3;
+    walk.under = walk.here == buffers[0] ? buffers[1] : buffers[0];
+    walk.under_count = 1;
+    for (uint32_t i = 1; i < here_end; ++i) {
+      if (io.failed()) return false;
+      walk.visit(i);
+    }
+    walk.above = walk.here;
+    walk.here = walk.under;
+    here_end = walk.under_count;
   }
   return !io.failed();
 }
@@ -123,7 +286,6 @@ struct PositionEncoderIo {
   BinaryEncoder& coder;
   RawBitWriter& raw_bits;
   const uint64_t* codes;
-  uint32_t next = 0;  // Codes emitted; the current node's codes start here.
 
   SP_HOST_DEVICE PositionEncoderIo(BinaryEncoder& c, RawBitWriter& r, const uint64_t* sorted)
       : coder(c), raw_bits(r), codes(sorted) {}
@@ -147,21 +309,25 @@ struct PositionEncoderIo {
     }
     return known;
   }
-  SP_HOST_DEVICE uint32_t count_below(uint64_t code, uint32_t n) const {
-    return first_not_below(codes, next, next + n, code) - next;
+  SP_HOST_DEVICE uint32_t left_count(uint32_t first, uint32_t n, uint64_t middle) const {
+    return first_not_below(codes, first, first + n, middle) - first;
   }
-  SP_HOST_DEVICE uint64_t suffix(int bits) const { return codes[next] & ((uint64_t(1) << bits) - 1); }
-  SP_HOST_DEVICE void emit(uint64_t, uint32_t copies) { next += copies; }
+  SP_HOST_DEVICE uint64_t suffix(uint32_t index, int bits) const {
+    return codes[index] & ((uint64_t(1) << bits) - 1);
+  }
+  SP_HOST_DEVICE uint64_t code(uint32_t index) const { return codes[index]; }
+  SP_HOST_DEVICE void emit(uint32_t, uint32_t, uint64_t) {}
 };
 
 struct PositionDecoderIo {
   BinaryDecoder& coder;
   RawBitReader& raw_bits;
   uint64_t* codes;
-  uint32_t next = 0;
 
   SP_HOST_DEVICE PositionDecoderIo(BinaryDecoder& c, RawBitReader& r, uint64_t* out)
-      : coder(c), raw_bits(r), codes(out) {}
+      : coder(c), raw_bits(r), codes(out) {
+    codes[0] = 0;  // Read, in vain, where there is no lone code.
+  }
   SP_HOST_DEVICE bool failed() const { return coder.exhausted() || raw_bits.exhausted(); }
   SP_HOST_DEVICE uint32_t bit(AdaptiveBit& state, uint32_t) { return coder.decode(state); }
   SP_HOST_DEVICE uint64_t raw(uint64_t, int bits) { return raw_bits.get(bits); }
@@ -171,10 +337,11 @@ struct PositionDecoderIo {
     const uint32_t value = uint32_t(raw_bits.get(bits));
     return value < shorter ? value : (value << 1 | uint32_t(raw_bits.get(1))) - shorter;
   }
-  SP_HOST_DEVICE uint32_t count_below(uint64_t, uint32_t) const { return 0; }
-  SP_HOST_DEVICE uint64_t suffix(int) const { return 0; }
-  SP_HOST_DEVICE void emit(uint64_t code, uint32_t copies) {
-    for (uint32_t i = 0; i < copies; ++i) codes[next++] = code;
+  SP_HOST_DEVICE uint32_t left_count(uint32_t, uint32_t, uint64_t) const { return 0; }
+  SP_HOST_DEVICE uint64_t suffix(uint32_t, int) const { return 0; }
+  SP_HOST_DEVICE uint64_t code(uint32_t index) const { return codes[index]; }
+  SP_HOST_DEVICE void emit(uint32_t first, uint32_t copies, uint64_t code) {
+    for (uint32_t i = 0; i < copies; ++i) codes[first + i] = code;
   }
 };
 

@@ -1,23 +1,50 @@
 #include "cpu/position.h"
 
+#include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "core/position.h"
 
 namespace scenepress {
 
+namespace {
+
+const PositionModel& initial_model() {
+  static const std::unique_ptr<PositionModel> model = [] {
+    auto made = std::make_unique<PositionModel>();
+    set_position_priors(*made);
+    return made;
+  }();
+  return *model;
+}
+
+// Room that costs memory only where it is written: a hostile count alone does not.
+struct NodeRoom {
+  PositionNode* nodes;
+  explicit NodeRoom(size_t n)
+      : nodes(static_cast<PositionNode*>(std::malloc(position_room(uint32_t(n)) * sizeof(PositionNode)))) {
+    if (!nodes) throw std::bad_alloc();
+  }
+  NodeRoom(const NodeRoom&) = delete;
+  ~NodeRoom() { std::free(nodes); }
+};
+
+}  // namespace
+
 std::vector<uint8_t> encode_positions_cpu(const uint64_t* codes, size_t n, const uint64_t* coarse, size_t m,
                                           int bits) {
   if (n == 0) return {};
   const auto model = std::make_unique<PositionModel>();
+  const NodeRoom room(n);
   // Most streams fit at once; a hostile sequence of surprises costs a retry.
   for (size_t capacity = 64 + n * 8;; capacity *= 2) {
     std::vector<uint8_t> coded(capacity), raw(capacity);
     BinaryEncoder coder(coded.data(), capacity);
     RawBitWriter raw_bits(raw.data(), capacity);
     PositionEncoderIo io(coder, raw_bits, codes);
-    *model = PositionModel();
-    walk_positions(io, *model, uint32_t(n), coarse, uint32_t(m), bits);
+    *model = initial_model();
+    walk_positions(io, *model, room.nodes, uint32_t(n), coarse, uint32_t(m), bits);
     coder.finish();
     raw_bits.finish();
     if (io.failed()) continue;
@@ -50,8 +77,10 @@ PositionResult decode_positions_cpu(const uint8_t* payload, size_t size, uint64_
   BinaryDecoder coder(payload + header, size_t(coded));
   RawBitReader raw_bits(payload + header + coded, size - header - size_t(coded));
   PositionDecoderIo io(coder, raw_bits, codes);
-  const auto model = std::make_unique<PositionModel>();
-  if (!walk_positions(io, *model, uint32_t(n), coarse, uint32_t(m), bits)) return PositionResult::kShort;
+  const auto model = std::make_unique<PositionModel>(initial_model());
+  const NodeRoom room(n);
+  if (!walk_positions(io, *model, room.nodes, uint32_t(n), coarse, uint32_t(m), bits))
+    return PositionResult::kShort;
   return coder.finished() && raw_bits.finished() ? PositionResult::kExact : PositionResult::kNotExact;
 }
 

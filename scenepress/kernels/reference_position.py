@@ -16,11 +16,21 @@ from numpy.typing import NDArray
 EXACT, SHORT, NOT_EXACT = range(3)
 """What a decoder found: the payload ends with the last code; before it; or elsewhere."""
 
-COUNT_LIMIT = 126
-FAST_RATE = 4096
+FAST_RATE, SLOW_RATE = 1024, 256
 MIN_PROBABILITY = 32
 EXACT_COUNT = 16
 SIZES = 8
+RATIOS, WEIGHTS = 6, 5
+PRIOR_RATE = 1024
+PRIORS = (
+    ((9, 9), (9, 9), (9, 9), (9, 9), (24, 15), (18, 18)),
+    ((9, 9), (9, 9), (25, 12), (27, 14), (30, 25), (23, 24)),
+    ((9, 9), (30, 9), (31, 12), (33, 20), (33, 25), (31, 29)),
+    ((36, 5), (34, 8), (38, 17), (39, 23), (37, 28), (34, 32)),
+    ((37, 3), (45, 11), (44, 17), (44, 23), (45, 31), (47, 42)),
+)
+"""Heavy and light parameter of the beta-binomial law before anything is learnt, by weight and ratio."""
+
 MASK64 = 2**64 - 1
 
 
@@ -34,7 +44,7 @@ class AdaptiveBit:
 
     fast: int = 32768
     slow: int = 32768
-    count: int = 0
+    rate: int = 32768
 
     def probability(self) -> int:
         """Of a 1, never 0 or certain."""
@@ -42,15 +52,19 @@ class AdaptiveBit:
 
     def learn(self, bit: int) -> None:
         """Move both estimates towards what was coded."""
-        slow_rate = 65536 // (self.count + 2)
-        fast_rate = max(slow_rate, FAST_RATE)
+        fast_rate = max(self.rate, FAST_RATE)
         if bit:
-            self.fast += (65535 - self.fast) * fast_rate >> 16
-            self.slow += (65535 - self.slow) * slow_rate >> 16
+            self.fast = 65535 - step_down(65535 - self.fast, fast_rate)
+            self.slow = 65535 - step_down(65535 - self.slow, self.rate)
         else:
-            self.fast -= self.fast * fast_rate >> 16
-            self.slow -= self.slow * slow_rate >> 16
-        self.count = min(self.count + 1, COUNT_LIMIT)
+            self.fast = step_down(self.fast, fast_rate)
+            self.slow = step_down(self.slow, self.rate)
+        self.rate = max(step_down(self.rate, self.rate), SLOW_RATE)
+
+
+def step_down(value: int, rate: int) -> int:
+    """`value` less rate/65536 of it."""
+    return value - (value * rate >> 16)
 
 
 class Encoder:
@@ -172,24 +186,38 @@ class Coder(Protocol):
         """Plain bits."""
 
 
+def prior_tree(n: int, prior: tuple[int, int]) -> dict[int, AdaptiveBit]:
+    """Adaptive bits by node of the binary tree over 0..n, for a beta-binomial law of the value."""
+    heavy, light = prior
+    likelihood = [0] * n + [1 << 30]
+    for k in range(n, 0, -1):
+        step = k * (light + 16 * (n - k)), (n - k + 1) * (heavy + 16 * (k - 1))
+        likelihood[k - 1] = likelihood[k] * step[0] // step[1]
+    height = n.bit_length()
+    sums = [0] * (1 << height) + [x + 1 for x in likelihood] + [0] * ((1 << height) - n - 1)
+    for node in range((1 << height) - 1, 0, -1):
+        sums[node] = sums[2 * node] + sums[2 * node + 1]
+    tree = {}
+    for node in range(1, 1 << height):
+        if sums[2 * node + 1]:  # Otherwise the bit is implied.
+            p = min(max(65536 * sums[2 * node + 1] // sums[node], 64), 65472)
+            tree[node] = AdaptiveBit(p, p, PRIOR_RATE)
+    return tree
+
+
 class Model:
     """Adaptive bits by context, made when first used."""
 
     def __init__(self) -> None:
         """Start without any knowledge."""
-        self.states: dict[tuple[int, int, int], AdaptiveBit] = {}
+        self.trees: dict[tuple[int, int, int], dict[int, AdaptiveBit]] = {}
 
-    def state(self, kind: int, share: int, node: int) -> AdaptiveBit:
-        """`kind`: n below EXACT_COUNT, else EXACT_COUNT + size class."""
-        return self.states.setdefault((kind, share, node), AdaptiveBit())
-
-
-def coarse_share(m: int, m_left: int) -> int:
-    """How a node's m coarse codes divide, as a context: 0 to 15."""
-    if m == 0:
-        return 0
-    confidence = 0 if m < 4 else 1 if m < 16 else 2
-    return 1 + confidence * 5 + (8 * m_left + m) // (2 * m)
+    def tree(self, kind: int, context: tuple[int, int]) -> dict[int, AdaptiveBit]:
+        """`kind`: n below EXACT_COUNT, else EXACT_COUNT + size class. `context`: weight, ratio."""
+        key = (kind, *context)
+        if key not in self.trees:
+            self.trees[key] = prior_tree(min(kind, EXACT_COUNT - 1), PRIORS[context[0]][context[1]])
+        return self.trees[key]
 
 
 def code_truncated(coder: Coder, known: int, values: int) -> int:
@@ -207,51 +235,115 @@ def code_truncated(coder: Coder, known: int, values: int) -> int:
     return (value << 1 | coder.raw(low_bit, 1)) - shorter
 
 
-def code_left_count(coder: Coder, model: Model, n: int, share: int, known: int) -> int:
-    """Code how many of n codes have a 0 here."""
+def code_split(coder: Coder, model: Model, n: int, context: tuple[int, int], known: int) -> int:
+    """Code a value in 0..n."""
     if n < EXACT_COUNT:
+        tree = model.tree(n, context)
         value, node = 0, 1
         for b in range(n.bit_length() - 1, -1, -1):
             bit = 0
             if value | 1 << b <= n:
-                bit = coder.bit(model.state(n, share, node), known >> b & 1)
+                bit = coder.bit(tree[node], known >> b & 1)
             value |= bit << b
             node = 2 * node + bit
         return value
-    size = min(n.bit_length() - 5, SIZES - 1)
+    tree = model.tree(EXACT_COUNT + min(n.bit_length() - 5, SIZES - 1), context)
     part, node = 16 * known // (n + 1), 1
     for b in range(3, -1, -1):
-        node = 2 * node + coder.bit(model.state(EXACT_COUNT + size, share, node), part >> b & 1)
+        node = 2 * node + coder.bit(tree[node], part >> b & 1)
     part = node - 16
     first, end = ((p * (n + 1) + 15) // 16 for p in (part, part + 1))
     return first + code_truncated(coder, known - first, end - first)
 
 
-def walk(
-    coder: Coder, known: Sequence[int] | None, n: int, coarse: Sequence[int], bits: int
-) -> list[int]:
-    """Code n codes depth first; `known` (the codes) when encoding, None when decoding."""
-    model = Model()
-    out: list[int] = []
-    stack = [(0, n, 0, len(coarse), bits)] if n else []
-    while stack:
-        prefix, n, begin, end, below = stack.pop()
-        if below == 0:
-            out += [prefix] * n
-            continue
-        if n == 1 and begin == end:
-            suffix = known[len(out)] - prefix if known else 0
-            out.append(prefix | coder.raw(suffix, below))
-            continue
-        right = prefix | 1 << (below - 1)
-        split = bisect_left(coarse, right, begin, end)
-        left_known = bisect_left(known, right, len(out), len(out) + n) - len(out) if known else 0
-        left = code_left_count(coder, model, n, coarse_share(end - begin, split - begin), left_known)
-        if left < n:
-            stack.append((right, n - left, split, end, below - 1))
-        if left:
-            stack.append((prefix, left, begin, split, below - 1))
-    return out
+@dataclasses.dataclass
+class Cell:
+    """A cell that holds codes, at one depth of the walk."""
+
+    n: int
+    left: int = -1
+    """How many of them have a 0 next; -1 until that is known."""
+
+
+def beside(prefix: int, axis: int, step: int, below: int, bits: int) -> int:
+    """Prefix of the equal cell next to one, `step` (+1 or -1) along `axis`; -1 outside the grid."""
+    positions = [b for b in range(below, bits) if b % 3 == axis]
+    mask = sum(1 << b for b in positions)
+    if prefix & mask == (mask if step > 0 else 0):
+        return -1
+    moved = (prefix | ~mask) + (1 << positions[0]) if step > 0 else (prefix & mask) - (1 << positions[0])
+    return prefix & ~mask | moved & mask
+
+
+def surroundings(cells: dict[int, Cell], prefix: int, below: int, bits: int) -> tuple[int, int]:
+    """What the cells around one say about the weights of its left and right half."""
+    nothing = Cell(0, 0)
+    now, following, before = (below - 1) % 3, (below + 1) % 3, below % 3
+    low = cells.get(beside(prefix, now, -1, below, bits), nothing)
+    left, right = 2 * (low.n - low.left), cells.get(beside(prefix, now, 1, below, bits), nothing).n
+    for axis in (following, before):
+        cell = cells.get(beside(prefix, axis, -1, below, bits), nothing)
+        left, right = left + cell.left, right + cell.n - cell.left
+    return left, right
+
+
+def split_context(left: int, right: int) -> tuple[int, int]:
+    """Weight and ratio class of a split, from the weights of its halves."""
+    total = left + right
+    ratio = min(2 * RATIOS * (min(left, right) + 1) // (total + 2), RATIOS - 1)
+    return min((total | 1).bit_length() - 1, WEIGHTS - 1), ratio
+
+
+class Walk:
+    """Codes a sorted multiset depth by depth. `codes` is known when encoding, else to be filled."""
+
+    def __init__(
+        self, coder: Coder, codes: list[int], known: bool, coarse: Sequence[int], bits: int
+    ) -> None:
+        """Nothing coded yet."""
+        self.coder, self.codes, self.known = coder, codes, known
+        self.coarse, self.bits = coarse, bits
+        self.model = Model()
+        self.lone: list[int] = []  # Codes alone in a cell, known to the last bit.
+
+    def run(self) -> None:
+        """Code them all."""
+        nodes = [(0, 0, len(self.codes))]  # Prefix, index of the first code, how many.
+        for below in range(self.bits, 0, -1):
+            # Every code so far is known down to here: the cells of this depth, but for their splits.
+            cells = {c >> below << below: Cell(1, 1 - (c >> (below - 1) & 1)) for c in self.lone}
+            cells.update({prefix: Cell(n) for prefix, _, n in nodes})
+            children = []
+            for prefix, first, n in nodes:
+                left, alone = self.visit(cells, prefix, first, n, below)
+                cells[prefix].left = left
+                if not alone:
+                    children.append((prefix, first, left))
+                    children.append((prefix | 1 << (below - 1), first + left, n - left))
+            nodes = [node for node in children if node[2]]
+        for prefix, first, n in nodes:
+            self.codes[first : first + n] = [prefix] * n
+
+    def visit(
+        self, cells: dict[int, Cell], prefix: int, first: int, n: int, below: int
+    ) -> tuple[int, bool]:
+        """How many of a node's codes go left, and whether it was one lone code, now known."""
+        middle = prefix | 1 << (below - 1)
+        begin, split, end = (
+            bisect_left(self.coarse, c) for c in (prefix, middle, prefix + (1 << below))
+        )
+        left, right = surroundings(cells, prefix, below, self.bits)
+        left, right = left + 3 * (split - begin), right + 3 * (end - split)
+        if n == 1 and begin == end and left + right < 2:
+            code = prefix | self.coder.raw(self.codes[first] - prefix if self.known else 0, below)
+            self.codes[first] = code
+            self.lone.append(code)
+            return 1 - (code >> (below - 1) & 1), True
+        goes_left = bisect_left(self.codes, middle, first, first + n) - first if self.known else 0
+        context = split_context(left, right)
+        if right > left:
+            return n - code_split(self.coder, self.model, n, context, n - goes_left), False
+        return code_split(self.coder, self.model, n, context, goes_left), False
 
 
 def encode_positions(codes: NDArray[np.uint64], coarse: NDArray[np.uint64], bits: int) -> bytes:
@@ -259,7 +351,7 @@ def encode_positions(codes: NDArray[np.uint64], coarse: NDArray[np.uint64], bits
     if len(codes) == 0:
         return b""
     encoder = Encoder()
-    walk(encoder, codes.tolist(), len(codes), coarse.tolist(), bits)
+    Walk(encoder, codes.tolist(), True, coarse.tolist(), bits).run()
     return encoder.finish()
 
 
@@ -287,7 +379,8 @@ def decode_positions(
         return nothing, SHORT
     try:
         decoder = Decoder(payload[header : header + length], payload[header + length :])
-        codes = walk(decoder, None, count, coarse.tolist(), bits)
+        codes = [0] * count
+        Walk(decoder, codes, False, coarse.tolist(), bits).run()
     except Overrun:
         return nothing, SHORT
     return np.array(codes, np.uint64), EXACT if decoder.finished() else NOT_EXACT

@@ -28,8 +28,8 @@ def encode(codes: NDArray[np.uint64], coarse: NDArray[np.uint64], bits: int) -> 
 
     Args:
         codes: uint64 [n], non-decreasing, below 2^bits; n <= MAX_COUNT.
-        coarse: uint64 [m], non-decreasing, below 2^bits: what the decoder already has. Usually the codes
-            of the coarser levels; empty for the first one.
+        coarse: uint64 [m], non-decreasing, below 2^bits, m <= MAX_COUNT: what the decoder already has.
+            Usually the codes of the coarser levels; empty for the first one.
         bits: bits of a code, 0 to MAX_BITS.
 
     Returns:
@@ -41,7 +41,6 @@ def encode(codes: NDArray[np.uint64], coarse: NDArray[np.uint64], bits: int) -> 
     _require_bits(bits)
     _require_codes("codes", codes, bits)
     _require_codes("coarse", coarse, bits)
-    _require_count(len(codes))
     return kernels.fastest().encode_positions(
         np.ascontiguousarray(codes), np.ascontiguousarray(coarse), bits
     )
@@ -60,7 +59,7 @@ def decode(payload: bytes, count: int, coarse: NDArray[np.uint64], bits: int) ->
         uint64 [count], non-decreasing, below 2^bits.
 
     Raises:
-        BitstreamError: the payload is not one that encode() can write for this count, coarse and bits;
+        BitstreamError: the payload is not one that encode() writes for this count, coarse and bits;
             or count is above MAX_COUNT.
         ValueError: coarse or bits breaks a rule of encode().
     """
@@ -128,15 +127,10 @@ def _require_bits_per_axis(bits: int) -> None:
         raise ValueError(f"bits_per_axis must lie in [0, {MAX_BITS_PER_AXIS}], got {bits}")
 
 
-def _require_count(count: int) -> None:
-    if count > MAX_COUNT:
-        raise ValueError(f"at most {MAX_COUNT} codes in one payload, got {count}: split the tile")
-
-
 def _require_codes(name: str, codes: NDArray[np.uint64], bits: int) -> None:
     require(name, codes, "uint64", (None,))
-    if len(codes) >= 2**32:
-        raise ValueError(f"{name} must have fewer than 2^32 codes, got {len(codes)}")
+    if len(codes) > MAX_COUNT:
+        raise ValueError(f"{name}: at most {MAX_COUNT} codes, got {len(codes)}: split the tile")
     if len(codes) and int(codes[-1]) >> bits:
         raise ValueError(f"{name} must be below 2^{bits}, got {int(codes[-1])}")
     falls = np.flatnonzero(codes[1:] < codes[:-1])
