@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from scenepress.errors import BitstreamError
 from scenepress.kernels.crc32c import crc32c
 from scenepress.stages import table
-
-Buffer = bytes | bytearray | memoryview
+from scenepress.varint import Buffer as Buffer
+from scenepress.varint import read_varint, write_varint
 
 MAGIC = b"\x8apress\r\n"
 VERSION = (1, 0)
@@ -197,34 +197,6 @@ def read_index(data: Buffer) -> Index:
                 "scenepress: a newer one may read the file"
             )
     return Index(version, file_length, entries)
-
-
-def write_varint(value: int) -> bytes:
-    """LEB128, shortest form: 7 bits a byte, least significant first, bit 7 set on all but the last."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def read_varint(data: Buffer, at: int) -> tuple[int, int]:
-    """The integer at byte `at`, and the first byte after it.
-
-    Raises:
-        BitstreamError: it runs past the end, is longer than 9 bytes, or is not in the shortest form.
-    """
-    value = shift = 0
-    for position in range(at, min(at + 9, len(data))):
-        byte = data[position]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if byte == 0 and shift:
-                raise BitstreamError(f"integer at byte {at} is not in its shortest form")
-            return value, position + 1
-        shift += 7
-    raise BitstreamError(f"integer at byte {at} has no end within {min(9, len(data) - at)} bytes")
 
 
 def _read_header(view: memoryview) -> tuple[tuple[int, int], int, int, int]:

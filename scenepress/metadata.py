@@ -15,6 +15,7 @@ from scenepress import container
 from scenepress.errors import BitstreamError
 from scenepress.scene import Axes
 from scenepress.stages import table
+from scenepress.varint import Buffer
 
 Codec = Literal["lossless", "splats"]
 Up = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
@@ -133,7 +134,7 @@ def of(file: container.Container) -> Metadata:
     return decode(file.find(table.METADATA).payload)
 
 
-def replace(data: container.Buffer, metadata: Metadata) -> bytes:
+def replace(data: Buffer, metadata: Metadata) -> bytes:
     """The same file with other metadata, e.g. once its quality has been measured.
 
     Optional chunks of stages that this version does not know are dropped.

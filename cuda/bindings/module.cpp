@@ -4,6 +4,7 @@
 #include "core/host_device.h"
 
 void bind_crc32c(nanobind::module_& m);
+void bind_lossless(nanobind::module_& m);
 void bind_position(nanobind::module_& m);
 void bind_rans(nanobind::module_& m);
 void bind_raster(nanobind::module_& m);
@@ -11,6 +12,7 @@ void bind_raster(nanobind::module_& m);
 NB_MODULE(_native, m) {
   m.doc() = "Native kernels; use them through scenepress.kernels.";
   bind_crc32c(m);
+  bind_lossless(m);
   bind_position(m);
   bind_rans(m);
   bind_raster(m);

@@ -88,3 +88,16 @@ def measure_splats(
     threads: int,
     tile_budget: int,
 ) -> NDArray[np.float64]: ...
+
+# lossless.cpp: the submodule `lossless`; see kernels.lossless.Kernels for shapes.
+class lossless:
+    @staticmethod
+    def pack_bits(values: NDArray[np.uint32], lengths: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+    @staticmethod
+    def expand(
+        tokens: NDArray[np.uint8],
+        bases: NDArray[np.uint32],
+        lengths: NDArray[np.uint8],
+        data: NDArray[np.uint8],
+        start: int,
+    ) -> tuple[NDArray[np.uint32], int]: ...

@@ -1,0 +1,21 @@
+// Kernels of the lossless stage: docs/spec/lossless.md. Normative twin: scenepress/kernels/lossless.py.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace scenepress {
+
+// Bytes that the low lengths[i] <= 32 bits of n values take.
+size_t packed_size(const uint8_t* lengths, size_t n);
+
+// Writes them, least significant first, zero bits after the last. out: packed_size() bytes.
+void pack_bits(const uint32_t* values, const uint8_t* lengths, size_t n, uint8_t* out);
+
+// words[i] = bases[tokens[i]] + the next lengths[tokens[i]] <= 32 bits of data, from bit `start`. Returns the
+// bit after the last, or `past_end` if the data is too short; words are then unspecified.
+constexpr uint64_t kPastEnd = ~uint64_t{0};
+uint64_t expand_words(const uint8_t* tokens, size_t n, const uint32_t* bases, const uint8_t* lengths,
+                      const uint8_t* data, size_t size, uint64_t start, uint32_t* words);
+
+}  // namespace scenepress
