@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scenepress import __version__, api, cli, quality, report
@@ -54,9 +54,9 @@ def compress(command: cli.Compress) -> None:
         _require_other_file(command.source, command.report)
         if command.report.suffix.lower() == ".json":
             raise UsageError("--report FILE must not end in .json: that is where its twin goes")
-    scene = _load(command.source, command.drop_invalid)
+    scene = _load(command.source, command.drop_invalid, refuse=command.preset != "lossless")
     cameras = _cameras(command.cameras, scene) if command.cameras else None
-    with _progress("encoding") as progress:
+    with _progress() as progress:
         start = time.perf_counter()
         data = api.compress(
             scene,
@@ -73,7 +73,7 @@ def compress(command: cli.Compress) -> None:
     decode_seconds = time.perf_counter() - start
     record = None
     if len(scene):
-        with _progress("measuring") as progress:
+        with _progress() as progress:
             record = api.measure_quality(scene, decoded, cameras, progress)
         data = api.with_quality(data, record)
     write_whole(command.output, data)
@@ -175,7 +175,7 @@ def compare(command: cli.Compare) -> None:
     """Render both scenes and print how far apart they are."""
     _require_range("--views", command.views, MAX_VIEWS)
     _require_range("--size", command.size, MAX_WIDTH)
-    a, b = _load(command.a, False), _load(command.b, False)
+    a, b = _load(command.a), _load(command.b)
     if not len(a):
         raise FormatError(f"{command.a}: an empty scene is no reference to compare with")
     if command.cameras:
@@ -186,7 +186,7 @@ def compare(command: cli.Compare) -> None:
 
         cameras = list(synthesize(a, command.views or COMPARE_VIEWS, command.size or COMPARE_WIDTH))
     background = BACKGROUNDS[command.background]
-    with _progress("rendering") as progress:
+    with _progress() as progress:
         result = quality.compare(a, b, cameras, background=background, progress=progress)
     bytes_a, bytes_b = file_size(command.a), file_size(command.b)
     if command.as_json:
@@ -229,7 +229,7 @@ def render(command: cli.Render) -> None:
         raise UsageError(f"{command.output}: images are written as {', '.join(IMAGE_FORMATS)}")
     _require_other_file(command.source, command.output)
     _require_range("--size", command.size, MAX_WIDTH)
-    scene = _load(command.source, False)
+    scene = _load(command.source)
     image = rasterize(scene, _camera(command, scene), background=BACKGROUNDS[command.background])
     buffer = io.BytesIO()
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
@@ -248,8 +248,8 @@ def inspection_as_json(found: Inspection) -> dict[str, Json]:
     return values
 
 
-def _load(path: Path, drop_invalid: bool) -> Splats:
-    """Read a scene, and say or drop what is wrong with it."""
+def _load(path: Path, drop_invalid: bool = False, *, refuse: bool = False) -> Splats:
+    """Read a scene, and drop, refuse or at least say what is wrong with it."""
     from scenepress import scene_ops
 
     scene = api.load(path)
@@ -257,7 +257,11 @@ def _load(path: Path, drop_invalid: bool) -> Splats:
     if not found.invalid:
         return scene
     if not drop_invalid:
-        cli.warn(f"{path}: {found}; --drop-invalid leaves them out")
+        if refuse:
+            raise FormatError(
+                f"{path}: {found}; --drop-invalid leaves them out, --preset lossless keeps them"
+            )
+        cli.warn(f"{path}: {found}")
         return scene
     cli.warn(f"{path}: {found}; left out")
     return scene_ops.drop_invalid(scene)
@@ -306,7 +310,7 @@ def _write_report(
     chosen = list(cameras or synthesize(scene, COMPARE_VIEWS, COMPARE_WIDTH))
     chosen = api.choose(chosen, COMPARE_VIEWS)
     origin = f"from {command.cameras.name}" if command.cameras else "made up from the scene"
-    with _progress("report") as progress:
+    with _progress() as progress:
         page = build(
             command.source.name,
             scene,
@@ -344,13 +348,18 @@ def _require_range(option: str, value: int | None, most: int) -> None:
 
 
 @contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[float], None]]:
+def _progress() -> Iterator[quality.Progress]:
     """A bar on a terminal's stderr, shown only once the work has taken 2 seconds."""
     from tqdm import tqdm
 
     layout = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}, {remaining} to go"
-    with tqdm(total=1.0, desc=what, delay=2, disable=None, leave=False, bar_format=layout) as bar:
-        yield lambda done: bar.update(max(0.0, done - bar.n)) and None
+    with tqdm(total=1.0, delay=2, disable=None, leave=False, bar_format=layout) as bar:
+
+        def show(what: str, done: float) -> None:
+            bar.set_description_str(what, refresh=False)
+            bar.update(max(0.0, done - bar.n))
+
+        yield show
 
 
 def _print_json(values: dict[str, Json]) -> None:

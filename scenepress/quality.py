@@ -41,8 +41,8 @@ Image = NDArray[np.float32]
 """float32 [H, W, 3], sRGB values in [0, 1]."""
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """A JSON value."""
-Progress = Callable[[float], None]
-"""Told the fraction done, in [0, 1], after each step."""
+Progress = Callable[[str, float], None]
+"""Told what is being done and the fraction done, in [0, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +151,7 @@ def compare(
         cameras: at least one, in the axes of `a`.
         background: r, g, b in [0, 1] behind the splats.
         perceptual: also measure FLIP, SSIMULACRA2 and LPIPS, where installed.
-        progress: called with the fraction done after each view.
+        progress: told how far the work is, after each view.
         on_view: called with the camera and both renders (float32 [H, W, 3] in [0, 1]) of each view.
 
     Raises:
@@ -175,7 +175,7 @@ def compare(
         if on_view:
             on_view(camera, reference, test)
         if progress:
-            progress((k + 1) / len(cameras))
+            progress("rendering", (k + 1) / len(cameras))
     return Comparison(tuple(views))
 
 

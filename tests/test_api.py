@@ -77,7 +77,9 @@ def test_save_load_inspect(codec: None, tmp_path: Path) -> None:
 
 def test_compress_measures_unless_told_not_to(codec: None) -> None:
     scene, steps = cloud(300), []
-    measured = scenepress.compress(scene, "small", source="folder/cloud.ply", progress=steps.append)
+    measured = scenepress.compress(
+        scene, "small", source="folder/cloud.ply", progress=lambda _, done: steps.append(done)
+    )
     bare = scenepress.compress(scene, "small", source="folder/cloud.ply", measure=False)
     record = metadata_of(measured).quality
     assert record is not None

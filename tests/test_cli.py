@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import get_args
 
@@ -97,13 +97,14 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_help_starts_at_once() -> None:
     best = float("inf")
-    for _ in range(12):  # The best of several: other work on the machine must not fail the test.
-        start = time.perf_counter()
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with spawn("--help") as process:
             process.communicate()
-        best = min(best, time.perf_counter() - start)
-        if best < 0.3:
-            break
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # The processor's time: the wall's also counts what else the machine is doing.
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert process.returncode == 0
     assert best < 0.3
 
 
@@ -315,11 +316,15 @@ def test_invalid_splats_are_named_and_dropped_on_request(
     assert captured.err.startswith("scenepress: warning: ")
     assert len(captured.err.splitlines()) == 1
     assert json.loads(captured.out)["splats"] == len(scene) - 1
-    code = run("compress", path, "-o", tmp_path / "kept.press")
-    captured = capsys.readouterr()
-    assert "--drop-invalid" in captured.err
-    assert code in (0, 1)
-    assert (tmp_path / "kept.press").exists() == (code == 0)
+    assert run("compress", path, "-o", tmp_path / "kept.press") == 1
+    assert_one_error_line(capsys, "1 of 600", "--drop-invalid")
+    assert run("compress", path, "-o", tmp_path / "kept.press", "--preset", "lossless") == 0
+    assert np.isnan(api.load(tmp_path / "kept.press").means[3, 1])
+    capsys.readouterr()
+    assert run("convert", path, tmp_path / "kept.ply") == 0
+    assert "1 of 600" in capsys.readouterr().err
+    assert run("convert", path, tmp_path / "dropped.ply", "--drop-invalid") == 0
+    assert len(table.read(tmp_path / "dropped.ply")) == len(scene) - 1
 
 
 def test_an_empty_scene_survives(

@@ -55,7 +55,7 @@ def build(
         cameras_note: a sentence on where they come from.
         background: r, g, b in [0, 1].
         producer: program and version, for the footer.
-        progress: called with the fraction done.
+        progress: told how far the work is.
     """
     shown: list[ViewImages] = []
     points = []
@@ -96,7 +96,7 @@ def build(
 
 def _part(progress: Progress | None, part: int, parts: int) -> Progress | None:
     """`progress` of the whole, told by one of its equal parts."""
-    return None if progress is None else lambda done: progress((part + done) / parts)
+    return None if progress is None else lambda what, done: progress(what, (part + done) / parts)
 
 
 def _keep_in(shown: list[ViewImages]) -> Callable[[Camera, Image, Image], None]:

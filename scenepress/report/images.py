@@ -53,21 +53,20 @@ def gradient() -> str:
     return f"linear-gradient(to right, {stops})"
 
 
-def data_uri(image: NDArray[np.uint8]) -> str:
-    """A lossless image inside an address: WebP where Pillow can write it, else PNG."""
-    import PIL.features
+def encoded(image: NDArray[np.uint8] | Image, kind: str) -> bytes:
+    """An image file, without loss: `kind` is "PNG" or "WEBP". Floats are in [0, 1]."""
     import PIL.Image
 
+    options = {"lossless": True, "quality": 60, "exact": True} if kind == "WEBP" else {"optimize": True}
+    pixels = to_8bit(image.astype(np.float32)) if image.dtype.kind == "f" else image
     buffer = io.BytesIO()
-    if PIL.features.check("webp"):
-        kind = "webp"
-        PIL.Image.fromarray(image).save(buffer, "WEBP", lossless=True, quality=60, exact=True)
-    else:
-        kind = "png"
-        PIL.Image.fromarray(image).save(buffer, "PNG", optimize=True)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    PIL.Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
-def rendered_uri(image: Image) -> str:
-    """`data_uri` of a float image in [0, 1]."""
-    return data_uri(to_8bit(image))
+def data_uri(image: NDArray[np.uint8] | Image) -> str:
+    """An image inside an address, without loss: WebP where Pillow can write it, else PNG."""
+    import PIL.features
+
+    kind = "WEBP" if PIL.features.check("webp") else "PNG"
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(encoded(image, kind)).decode()}"

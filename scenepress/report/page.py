@@ -147,8 +147,8 @@ def _views(report: Report) -> str:
     rows = []
     for view, error in zip(report.images, errors, strict=True):
         pictures = (
-            ("Source", images.rendered_uri(view.reference)),
-            (report.points[0].label, images.rendered_uri(view.test)),
+            ("Source", images.data_uri(view.reference)),
+            (report.points[0].label, images.data_uri(view.test)),
             ("Error", images.data_uri(images.heat(error, top))),
         )
         figures = "".join(_figure(view, name, uri) for name, uri in pictures)
