@@ -83,7 +83,7 @@ def compress(
     """
     report = progress or _silent
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
-    name = Path(source).name
+    name = "".join(c if c.isprintable() else "?" for c in Path(source).name)[: metadata.MAX_STRING]
     description = metadata.Metadata(
         count=len(scene),
         sh_degree=scene.sh_degree,
@@ -211,7 +211,12 @@ def _encode(
     from scenepress.codecs import lossless, presets, splats
 
     if preset == "lossless":
-        return lossless.encode(scene, description=description, progress=progress)
+        return lossless.encode(
+            scene,
+            source_name=description.source_name,
+            source_format=description.source_format,
+            progress=lambda done: progress("packing", done),
+        )
     settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order)
     return splats.encode(scene, settings, cameras=cameras, description=description, progress=progress)
 

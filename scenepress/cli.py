@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -209,6 +210,10 @@ def _warnings_as_lines() -> Iterator[None]:
 @contextlib.contextmanager
 def _terminated_cleanly() -> Iterator[None]:
     """Let a polite request to stop unwind, so that no partial output stays behind."""
+
+    if threading.current_thread() is not threading.main_thread():  # Only there signals can be handled.
+        yield
+        return
 
     def stop(number: int, _: object) -> None:
         sys.exit(128 + number)

@@ -135,3 +135,9 @@ def test_cameras_follow_the_axes_of_the_scene(codec: None) -> None:
     other = scenepress.rasterize(turned, api.camera_in_axes(camera, "LUF")).color
     np.testing.assert_allclose(view, other, atol=1e-5)
     assert same.psnr == math.inf
+
+
+def test_odd_file_names_fit_the_metadata(codec: None) -> None:
+    for preset in ("lossless", "small"):
+        data = scenepress.compress(cloud(10), preset, source="a\n\udc80é.ply", measure=False)
+        assert metadata_of(data).source_name == "a??é.ply"
