@@ -5,6 +5,9 @@ import html.parser
 import json
 import math
 import re
+import shutil
+import subprocess
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +205,57 @@ def test_error_maps_share_a_scale_and_saturate() -> None:
     np.testing.assert_array_equal(colours[5, 5], images.STOPS[0])
     brightness = images.heat(np.linspace(0, 1, 256, dtype=np.float32)[None], 255)[0] @ [0.3, 0.6, 0.1]
     assert (np.diff(brightness) >= 0).all()
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of "#rrggbb" (WCAG 2)."""
+    channels = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(a: str, b: str) -> float:
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_text_and_bars_stand_out_in_light_and_dark() -> None:
+    style = resources.files("scenepress.report").joinpath("style.css").read_text()
+    themes = [
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+        for block in re.findall(r"\{[^{}]*--page:[^{}]*\}", style)
+    ]
+    assert len(themes) == 3
+    assert themes[1] == themes[2]  # Dark by choice and dark by preference.
+    for theme in themes:
+        for paper in ("page", "card"):
+            assert contrast(theme["ink"], theme[paper]) >= 7
+            assert contrast(theme["soft"], theme[paper]) >= 4.5
+        for k in range(charts.COLOURS):
+            assert contrast(theme[f"c{k}"], theme["card"]) >= 3, k
+        assert contrast(theme["accent"], theme["card"]) >= 3
+
+
+def test_a_browser_shows_the_slider(tmp_path: Path) -> None:
+    browser = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if browser is None:
+        pytest.skip("no Chromium to look at the page with")
+    page, _ = report.write(example(), tmp_path / "report.html")
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--enable-logging=stderr",
+    ]
+    shown = subprocess.run(
+        [browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=60
+    )
+    assert (
+        "CONSOLE" not in shown.stderr
+    )  # Script errors, and requests that the page's own policy refused.
+    assert '<section id="closer">' in shown.stdout
+    assert 'aria-pressed="true"' in shown.stdout
+    assert re.search(r'id="theme"[^>]*>(Light|Dark)<', shown.stdout)
