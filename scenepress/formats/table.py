@@ -9,6 +9,8 @@ from pathlib import Path
 from scenepress.errors import FormatError
 from scenepress.formats.compressed_ply import read_compressed_ply, write_compressed_ply
 from scenepress.formats.ply import read_ply, write_ply
+from scenepress.formats.ply_header import read_header
+from scenepress.formats.sog import read_sog, write_sog
 from scenepress.formats.splat import read_splat, write_splat
 from scenepress.formats.spz import read_spz, write_spz
 from scenepress.scene import Splats
@@ -20,7 +22,7 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    """Lower case, with the dot; the longest that fits decides."""
+    """Ends of file names, lower case; the longest that fits decides."""
     read: Callable[[str | Path], Splats]
     write: Callable[[Splats, str | Path], None] | None
     """None: this format can only be read."""
@@ -30,9 +32,10 @@ FORMATS = (
     Format("compressed.ply", (".compressed.ply",), read_compressed_ply, write_compressed_ply),
     Format("ply", (".ply",), read_ply, write_ply),
     Format("spz", (".spz",), read_spz, write_spz),
+    Format("sog", (".sog", "meta.json"), read_sog, write_sog),
     Format("splat", (".splat",), read_splat, write_splat),
 )
-"""Every format of other people's that scenepress knows."""
+"""Every format of other people's that scenepress knows. Options of a writer are those of its function."""
 
 
 def by_suffix(path: str | Path) -> Format | None:
@@ -42,22 +45,48 @@ def by_suffix(path: str | Path) -> Format | None:
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
+def by_name(name: str) -> Format:
+    """The format called `name`."""
+    return next(f for f in FORMATS if f.name == name)
+
+
+def identify(path: str | Path) -> Format:
+    """The format of a file or folder, by its name and, where two formats share that, by its content.
+
+    Raises:
+        FormatError: no format fits.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (path / "meta.json").is_file():
+            return by_name("sog")
+        raise FormatError(f"{path}: a folder without meta.json; no scene that can be read")
+    found = by_suffix(path)
+    if found is None:
+        known = ", ".join(s for f in FORMATS for s in f.suffixes)
+        raise FormatError(f"{path}: unknown file type; known are {known}")
+    if found.name in ("ply", "compressed.ply"):
+        with open(path, "rb") as stream:
+            is_packed = read_header(stream, str(path)).element("chunk") is not None
+        return by_name("compressed.ply" if is_packed else "ply")
+    return found
+
+
 def read(path: str | Path) -> Splats:
-    """Read a scene, by the file's name and first bytes.
+    """Read a scene: a file of any format of FORMATS, or a folder.
 
     Raises:
         FormatError: an unknown or damaged file.
         OSError: the file cannot be read.
     """
-    found = by_suffix(path)
-    if found is None:
-        known = ", ".join(s for f in FORMATS for s in f.suffixes)
-        raise FormatError(f"{path}: unknown file type; known are {known}")
-    return found.read(path)
+    return identify(path).read(path)
 
 
 def write(splats: Splats, path: str | Path) -> None:
     """Write a scene in the format that the file's name says; it appears whole or not at all.
+
+    For options, such as the version of an .spz, call the format's own function.
 
     Raises:
         ValueError: no format, or a format that is only read, has this suffix.
