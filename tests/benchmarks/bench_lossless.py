@@ -1,0 +1,63 @@
+"""Lossless mode: bytes against zstd -19 of the raw file, and speed.
+
+    python tests/benchmarks/bench_lossless.py [FILE.ply ...]
+
+Without files: the full-precision scenes of ../shared/data/splats. One JSON line a scene.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import harness
+import numpy as np
+import zstandard
+
+from scenepress.codecs import lossless
+from scenepress.formats.ply import read_ply
+
+SCENES = harness.ROOT.parent / "shared/data/splats"
+NAMES = ("trained/plush_150k_sh3.ply", "trained/lego_110k_sh3.ply", "leica_8k_sh3.ply", "gsplayer_20k_sh0.ply")
+ARRAYS = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
+
+
+def bench(path: Path) -> None:
+    """Check the result, time both directions, record one line."""
+    raw = path.read_bytes()
+    scene = read_ply(path)
+    data = lossless.encode(scene)
+    decoded = lossless.decode(data)
+    for name in ARRAYS:
+        one, other = (getattr(s, name).view(np.uint32) for s in (scene, decoded))
+        if not np.array_equal(one, other):
+            raise SystemExit(f"{path.name}: {name} came back changed")
+    start = time.perf_counter()
+    peer = len(zstandard.ZstdCompressor(level=19, threads=-1).compress(raw))
+    peer_s = time.perf_counter() - start
+    encode = harness.measure(lambda: lossless.encode(scene), repeats=5, warmup=1)
+    decode = harness.measure(lambda: lossless.decode(data), repeats=7)
+    harness.record("lossless", {
+        "scene": path.name, "splats": len(scene), "sh_degree": scene.sh_degree,
+        "raw_bytes": len(raw), "bytes": len(data), "zstd_19_bytes": peer,
+        "ratio_to_zstd": len(data) / peer, "bytes_per_splat": len(data) / len(scene),
+        "encode": encode, "decode": decode, "zstd_19_encode_s": peer_s,
+        "encode_splats_per_s": encode.per_second(len(scene)),
+        "decode_splats_per_s": decode.per_second(len(scene)),
+        "peak_memory_bytes": harness.peak_memory_bytes(),
+    })  # fmt: skip
+
+
+def main() -> None:
+    """All scenes asked for."""
+    paths = [Path(name) for name in sys.argv[1:]] or [SCENES / name for name in NAMES]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise SystemExit(f"missing: {', '.join(missing)}")
+    for path in paths:
+        bench(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Golden streams: every decoder, now and later, gives these bits, and refuses these files."""
+
+import hashlib
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from scenepress import container, metadata
+from scenepress.errors import BitstreamError
+from scenepress.kernels.crc32c import crc32c
+
+FOLDER = Path(__file__).parent / "conformance"
+MANIFEST = json.loads((FOLDER / "manifest.json").read_text("utf-8"))
+
+
+def decode(data: bytes) -> object:
+    codec = metadata.of(container.read(data)).codec
+    return importlib.import_module(f"scenepress.codecs.{codec}").decode(data)
+
+
+def test_manifest_and_files_are_the_same_set() -> None:
+    listed = MANIFEST["valid"].keys() | MANIFEST["damaged"].keys()
+    assert {path.stem for path in FOLDER.glob("*.press")} == listed
+
+
+@pytest.mark.parametrize("name", MANIFEST["valid"])
+def test_valid_stream(name: str) -> None:
+    expected = MANIFEST["valid"][name]
+    data = (FOLDER / f"{name}.press").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == expected["sha256"]
+    scene = decode(data)
+    found = {key: getattr(scene, key) for key in ("sh_degree", "axes", "antialiased")}
+    assert found == {key: expected[key] for key in found}
+    assert len(scene) == expected["count"]
+    for array, checksum in expected["crc32c"].items():
+        assert f"{crc32c(getattr(scene, array).tobytes()):08X}" == checksum, array
+
+
+@pytest.mark.parametrize("name", MANIFEST["damaged"])
+def test_damaged_stream(name: str) -> None:
+    expected = MANIFEST["damaged"][name]
+    data = (FOLDER / f"{name}.press").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == expected["sha256"]
+    with pytest.raises(BitstreamError) as error:
+        decode(data)
+    assert expected["message"] in str(error.value)
