@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,18 +13,32 @@ from numpy.typing import NDArray
 
 from scenepress.errors import BitstreamError
 from scenepress.kernels import position as kernels
+from scenepress.kernels import reference_position
 from scenepress.stages import position
 
+settings.register_profile("position", deadline=None)  # The reference is slow on purpose.
+settings.load_profile("position")
+
 Codes = NDArray[np.uint64]
+
+SPEC = Path(__file__).parents[1] / "docs/spec/position.md"
+LIST = r"([0-9A-F* ]+|-)"
+ROW = re.compile(rf"^\| (\d+) \| {LIST} \| ([0-9A-F* ]+|-|INVALID \d+) \| {LIST} \| [^|]+ \|$", re.MULTILINE)
+VECTORS = ROW.findall(SPEC.read_text(encoding="utf-8"))
+PRIORS = re.findall(r"^\| ([0-4]) ((?:\| (?:-|\d+, \d+) ){6})\|$", SPEC.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def numbers(text: str) -> Codes:
+    """`3*2 A` -> 3 3 10."""
+    parts = [(part + "*1").split("*")[:2] for part in text.split() if part != "-"]
+    return np.array([int(x, 16) for x, times in parts for _ in range(int(times))], np.uint64)
 
 
 def surface(count: int, bits_per_axis: int, seed: int) -> Codes:
     """Sorted codes of noisy points on a sphere, unevenly spread: like a trained scene."""
     rng = np.random.default_rng(seed)
     points = rng.standard_normal((count, 3)) * [1, 0.5, 0.1]
-    points /= np.linalg.norm(points, axis=1, keepdims=True) * (
-        1 + 0.01 * rng.standard_normal((count, 1))
-    )
+    points /= np.linalg.norm(points, axis=1, keepdims=True) * (1 + 0.01 * rng.standard_normal((count, 1)))
     cells = np.clip((points + 1.2) / 2.4 * 2**bits_per_axis, 0, 2**bits_per_axis - 1).astype(np.uint32)
     return np.sort(position.morton(cells, bits_per_axis))
 
@@ -36,6 +53,43 @@ def problems(draw: st.DrawFn) -> tuple[Codes, Codes, int]:
     if draw(st.booleans()):
         coarse = coarse + codes[::2]
     return np.sort(np.array(codes, np.uint64)), np.sort(np.array(coarse, np.uint64)), bits
+
+
+@pytest.mark.parametrize("backend", kernels.BACKENDS)
+@pytest.mark.parametrize(("bits", "coarse", "codes", "payload"), VECTORS)
+def test_spec_vector(bits: str, coarse: str, codes: str, payload: str, backend: str) -> None:
+    kernel, data = kernels.BACKENDS[backend], bytes.fromhex(payload.replace("-", ""))
+    if codes.startswith("INVALID"):
+        count = int(codes.split()[1])
+        assert kernel.decode_positions(data, count, numbers(coarse), int(bits))[1] != kernels.EXACT
+        with pytest.raises(BitstreamError, match="position payload"):
+            position.decode(data, count, numbers(coarse), int(bits))
+        return
+    assert kernel.encode_positions(numbers(codes), numbers(coarse), int(bits)) == data
+    decoded, result = kernel.decode_positions(data, len(numbers(codes)), numbers(coarse), int(bits))
+    assert result == kernels.EXACT
+    np.testing.assert_array_equal(decoded, numbers(codes))
+
+
+def test_the_spec_has_vectors_and_the_priors_of_the_code() -> None:
+    assert len(VECTORS) == 21  # Guards the regular expressions above.
+    assert len(PRIORS) == 5
+    for weight, row in PRIORS:
+        for ratio, cell in enumerate(row.strip("| ").split(" | ")):
+            if cell != "-":
+                assert cell == "{}, {}".format(*reference_position.PRIORS[int(weight)][ratio])
+
+
+def test_contexts_with_a_dash_cannot_occur() -> None:
+    reached = {reference_position.split_context(left, right) for left in range(200) for right in range(200)}
+    dashes = {
+        (int(weight), ratio)
+        for weight, row in PRIORS
+        for ratio, cell in enumerate(row.strip("| ").split(" | "))
+        if cell == "-"
+    }
+    assert reached | dashes == {(weight, ratio) for weight in range(5) for ratio in range(6)}
+    assert not reached & dashes
 
 
 @given(problem=problems())
@@ -60,20 +114,14 @@ def test_native_equals_reference_on_a_scene(split: int) -> None:
     payloads = [kernel.encode_positions(fine, coarse, 36) for kernel in kernels.BACKENDS.values()]
     assert len(set(payloads)) == 1
     for kernel in kernels.BACKENDS.values():
-        np.testing.assert_array_equal(
-            kernel.decode_positions(payloads[0], len(fine), coarse, 36)[0], fine
-        )
+        np.testing.assert_array_equal(kernel.decode_positions(payloads[0], len(fine), coarse, 36)[0], fine)
 
 
 @settings(max_examples=200)
 @given(payload=st.binary(max_size=60), count=st.integers(0, 40), problem=problems())
-def test_backends_judge_any_bytes_alike(
-    payload: bytes, count: int, problem: tuple[Codes, Codes, int]
-) -> None:
+def test_backends_judge_any_bytes_alike(payload: bytes, count: int, problem: tuple[Codes, Codes, int]) -> None:
     _, coarse, bits = problem
-    found = [
-        kernel.decode_positions(payload, count, coarse, bits) for kernel in kernels.BACKENDS.values()
-    ]
+    found = [kernel.decode_positions(payload, count, coarse, bits) for kernel in kernels.BACKENDS.values()]
     assert len({result for _, result in found}) == 1
     if found[0][1] == kernels.EXACT:  # Only what encode() writes is accepted.
         np.testing.assert_array_equal(found[0][0], found[-1][0])
@@ -150,8 +198,7 @@ def test_morton_round_trip_and_backends(cells: list[tuple[int, int, int]]) -> No
     xyz = np.array(cells, np.uint32).reshape(-1, 3)
     codes = position.morton(xyz, 21)
     assert codes.tolist() == [
-        int("".join(x + y + z for x, y, z in zip(*(f"{v:021b}" for v in cell), strict=True)), 2)
-        for cell in cells
+        int("".join(x + y + z for x, y, z in zip(*(f"{v:021b}" for v in cell), strict=True)), 2) for cell in cells
     ]
     np.testing.assert_array_equal(position.unmorton(codes, 21), xyz)
     for kernel in kernels.BACKENDS.values():

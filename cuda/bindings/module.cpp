@@ -5,6 +5,7 @@
 
 void bind_crc32c(nanobind::module_& m);
 void bind_lossless(nanobind::module_& m);
+void bind_binary_coder(nanobind::module_& m);
 void bind_position(nanobind::module_& m);
 void bind_rans(nanobind::module_& m);
 void bind_raster(nanobind::module_& m);
@@ -13,6 +14,7 @@ NB_MODULE(_native, m) {
   m.doc() = "Native kernels; use them through scenepress.kernels.";
   bind_crc32c(m);
   bind_lossless(m);
+  bind_binary_coder(m);
   bind_position(m);
   bind_rans(m);
   bind_raster(m);

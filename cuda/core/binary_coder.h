@@ -1,4 +1,4 @@
-// Adaptive binary range coder: docs/spec/binary_coder.md. Normative twin: kernels/reference_position.py.
+// Adaptive binary range coder: docs/spec/binary_coder.md. Normative twin: kernels/reference_binary_coder.py.
 //
 // 64-bit interval, 32-bit words, carries propagated into the bytes already written; probabilities of
 // 16 bits that mix two adaptation rates. Nothing here allocates: callers own every buffer.

@@ -345,6 +345,34 @@ struct PositionDecoderIo {
   }
 };
 
+// What a decoder found: the payload ends with the last code, before it, or elsewhere.
+enum class PositionResult : int { kExact, kShort, kNotExact };
+
+// Writes n <= kPositionMaxCount codes; on anything but kExact they mean nothing. model: the priors, which learn.
+// nodes: position_room(n) of them.
+SP_HOST_DEVICE inline PositionResult decode_positions(const uint8_t* payload, size_t size, uint64_t* codes,
+                                                      uint32_t n, const uint64_t* coarse, uint32_t m, int bits,
+                                                      PositionModel& model, PositionNode* nodes) {
+  if (n == 0) return size == 0 ? PositionResult::kExact : PositionResult::kNotExact;
+  uint64_t coded = 0;
+  size_t header = 0;
+  for (;;) {
+    if (header >= size) return PositionResult::kShort;
+    if (header > 4) return PositionResult::kNotExact;
+    const uint32_t byte = payload[header];
+    coded |= uint64_t(byte & 127u) << (7 * header++);
+    if (byte >= 128) continue;
+    if (byte == 0 && header > 1) return PositionResult::kNotExact;  // Not the shortest form.
+    break;
+  }
+  if (coded > size - header) return PositionResult::kShort;
+  BinaryDecoder coder(payload + header, size_t(coded));
+  RawBitReader raw_bits(payload + header + coded, size - header - size_t(coded));
+  PositionDecoderIo io(coder, raw_bits, codes);
+  if (!walk_positions(io, model, nodes, n, coarse, m, bits)) return PositionResult::kShort;
+  return coder.finished() && raw_bits.finished() ? PositionResult::kExact : PositionResult::kNotExact;
+}
+
 // Bits of x, y, z (below 2^21) interleaved, x in the highest bit of each triple.
 SP_HOST_DEVICE inline uint64_t spread_bits(uint32_t value) {
   uint64_t x = value & 0x1FFFFFu;

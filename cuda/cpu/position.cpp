@@ -10,15 +10,6 @@ namespace scenepress {
 
 namespace {
 
-const PositionModel& initial_model() {
-  static const std::unique_ptr<PositionModel> model = [] {
-    auto made = std::make_unique<PositionModel>();
-    set_position_priors(*made);
-    return made;
-  }();
-  return *model;
-}
-
 // Room that costs memory only where it is written: a hostile count alone does not.
 struct NodeRoom {
   PositionNode* nodes;
@@ -32,6 +23,15 @@ struct NodeRoom {
 
 }  // namespace
 
+const PositionModel& initial_position_model() {
+  static const std::unique_ptr<PositionModel> model = [] {
+    auto made = std::make_unique<PositionModel>();
+    set_position_priors(*made);
+    return made;
+  }();
+  return *model;
+}
+
 std::vector<uint8_t> encode_positions_cpu(const uint64_t* codes, size_t n, const uint64_t* coarse, size_t m,
                                           int bits) {
   if (n == 0) return {};
@@ -43,7 +43,7 @@ std::vector<uint8_t> encode_positions_cpu(const uint64_t* codes, size_t n, const
     BinaryEncoder coder(coded.data(), capacity);
     RawBitWriter raw_bits(raw.data(), capacity);
     PositionEncoderIo io(coder, raw_bits, codes);
-    *model = initial_model();
+    *model = initial_position_model();
     walk_positions(io, *model, room.nodes, uint32_t(n), coarse, uint32_t(m), bits);
     coder.finish();
     raw_bits.finish();
@@ -62,26 +62,9 @@ std::vector<uint8_t> encode_positions_cpu(const uint64_t* codes, size_t n, const
 PositionResult decode_positions_cpu(const uint8_t* payload, size_t size, uint64_t* codes, size_t n,
                                     const uint64_t* coarse, size_t m, int bits) {
   if (n == 0) return size == 0 ? PositionResult::kExact : PositionResult::kNotExact;
-  uint64_t coded = 0;
-  size_t header = 0;
-  for (int shift = 0;; shift += 7) {
-    if (header >= size) return PositionResult::kShort;
-    if (shift > 28) return PositionResult::kNotExact;
-    const uint8_t byte = payload[header++];
-    coded |= uint64_t(byte & 127u) << shift;
-    if (byte >= 128) continue;
-    if (byte == 0 && header > 1) return PositionResult::kNotExact;  // Not the shortest form.
-    break;
-  }
-  if (coded > size - header) return PositionResult::kShort;
-  BinaryDecoder coder(payload + header, size_t(coded));
-  RawBitReader raw_bits(payload + header + coded, size - header - size_t(coded));
-  PositionDecoderIo io(coder, raw_bits, codes);
-  const auto model = std::make_unique<PositionModel>(initial_model());
+  const auto model = std::make_unique<PositionModel>(initial_position_model());
   const NodeRoom room(n);
-  if (!walk_positions(io, *model, room.nodes, uint32_t(n), coarse, uint32_t(m), bits))
-    return PositionResult::kShort;
-  return coder.finished() && raw_bits.finished() ? PositionResult::kExact : PositionResult::kNotExact;
+  return decode_positions(payload, size, codes, uint32_t(n), coarse, uint32_t(m), bits, *model, room.nodes);
 }
 
 void morton_codes_cpu(const uint32_t* xyz, uint64_t* codes, size_t n) {

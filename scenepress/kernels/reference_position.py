@@ -1,4 +1,4 @@
-"""Position kernels in plain Python: normative for docs/spec/position.md and binary_coder.md.
+"""Position kernels in plain Python: normative for docs/spec/position.md.
 
 Written to be read, slow (about 10^4 codes a second), bit for bit what the native kernels do.
 """
@@ -13,11 +13,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.kernels.reference_binary_coder import (
+    AdaptiveBit,
+    BinaryDecoder,
+    BinaryEncoder,
+    Overrun,
+    RawBitReader,
+    RawBitWriter,
+)
+
 EXACT, SHORT, NOT_EXACT = range(3)
 """What a decoder found: the payload ends with the last code; before it; or elsewhere."""
 
-FAST_RATE, SLOW_RATE = 1024, 256
-MIN_PROBABILITY = 32
 EXACT_COUNT = 16
 SIZES = 8
 RATIOS, WEIGHTS = 6, 5
@@ -31,149 +38,52 @@ PRIORS = (
 )
 """Heavy and light parameter of the beta-binomial law before anything is learnt, by weight and ratio."""
 
-MASK64 = 2**64 - 1
-
-
-class Overrun(Exception):
-    """The payload ended before the codes did. Never leaves this module."""
-
-
-@dataclasses.dataclass
-class AdaptiveBit:
-    """The probability that the next bit is 1, in 1/65536, learnt at two speeds."""
-
-    fast: int = 32768
-    slow: int = 32768
-    rate: int = 32768
-
-    def probability(self) -> int:
-        """Of a 1, never 0 or certain."""
-        return min(max((self.fast + self.slow) >> 1, MIN_PROBABILITY), 65536 - MIN_PROBABILITY)
-
-    def learn(self, bit: int) -> None:
-        """Move both estimates towards what was coded."""
-        fast_rate = max(self.rate, FAST_RATE)
-        if bit:
-            self.fast = 65535 - step_down(65535 - self.fast, fast_rate)
-            self.slow = 65535 - step_down(65535 - self.slow, self.rate)
-        else:
-            self.fast = step_down(self.fast, fast_rate)
-            self.slow = step_down(self.slow, self.rate)
-        self.rate = max(step_down(self.rate, self.rate), SLOW_RATE)
-
-
-def step_down(value: int, rate: int) -> int:
-    """`value` less rate/65536 of it."""
-    return value - (value * rate >> 16)
-
 
 class Encoder:
-    """Range coder and raw bits. The coded bytes are one big integer, so a carry is a plain addition."""
+    """Adaptive bits and plain bits, each in a string of their own."""
 
     def __init__(self) -> None:
-        """Start with the whole interval."""
-        self.low = 0  # All bytes so far, then the 64 bits of the interval's lower end.
-        self.words = 0  # Of 4 bytes, above those 64 bits.
-        self.range = MASK64
-        self.raw_value = 0
-        self.raw_count = 0
+        """Start with both strings empty."""
+        self.coded, self.plain = BinaryEncoder(), RawBitWriter()
 
     def bit(self, state: AdaptiveBit, known: int) -> int:
         """Code one adaptive bit."""
-        bound = (self.range >> 16) * state.probability()
-        if known:
-            self.range = bound
-        else:
-            self.low += bound
-            self.range -= bound
-        if self.range < 2**32:
-            self.low <<= 32
-            self.range <<= 32
-            self.words += 1
-        state.learn(known)
+        self.coded.encode(known, state)
         return known
 
     def raw(self, known: int, bits: int) -> int:
         """Append plain bits."""
-        self.raw_value |= known << self.raw_count
-        self.raw_count += bits
+        self.plain.put(known, bits)
         return known
 
     def finish(self) -> bytes:
-        """The length of the coded bytes (LEB128), the coded bytes, the raw bytes."""
-        count, value = shortest_end(self.low, self.range)
-        coded = (value >> (64 - 8 * count)).to_bytes(4 * self.words + count, "big")
-        raw = self.raw_value.to_bytes((self.raw_count + 7) // 8, "little")
-        header, length = bytearray(), len(coded)
+        """The length of the coded bytes (LEB128), the coded bytes, the plain bits."""
+        coded, header = self.coded.finish(), bytearray()
+        length = len(coded)
         while length >= 128:
             header.append(length & 127 | 128)
             length >>= 7
-        return bytes(header) + bytes([length]) + coded + raw
-
-
-def shortest_end(low: int, span: int) -> tuple[int, int]:
-    """Fewest bytes (0 to 4), then the least value in [low, low + span) with only zeros below them."""
-    for count in range(5):
-        unit = 1 << (64 - 8 * count)
-        value = -(-low // unit) * unit
-        if value < low + span:
-            return count, value
-    raise AssertionError("the interval is at least 2^32 wide")
+        return bytes(header) + bytes([length]) + coded + self.plain.finish()
 
 
 class Decoder:
     """Reads what Encoder wrote."""
 
-    def __init__(self, coded: bytes, raw: bytes) -> None:
-        """Raise Overrun if no coder wrote these first bytes."""
-        self.coded, self.raw_bytes = coded, raw
-        self.next = 0  # The byte to read next; past the end come zeros.
-        self.value = self._take(8)
-        self.range = MASK64
-        self.raw_value = int.from_bytes(raw, "little")
-        self.raw_count = 0
-        if self.value == self.range:
-            raise Overrun
-
-    def _take(self, count: int) -> int:
-        self.next += count
-        if self.next > len(self.coded) + 8:
-            raise Overrun
-        return int.from_bytes(self.coded[self.next - count : self.next].ljust(count, b"\0"), "big")
+    def __init__(self, coded: bytes, plain: bytes) -> None:
+        """Raise Overrun if no encoder wrote these first bytes."""
+        self.coded, self.plain = BinaryDecoder(coded), RawBitReader(plain)
 
     def bit(self, state: AdaptiveBit, _known: int) -> int:
-        """Decode one adaptive bit."""
-        bound = (self.range >> 16) * state.probability()
-        bit = int(self.value < bound)
-        if bit:
-            self.range = bound
-        else:
-            self.value -= bound
-            self.range -= bound
-        if self.range < 2**32:
-            self.value = self.value << 32 | self._take(4)
-            self.range <<= 32
-        state.learn(bit)
-        return bit
+        """Decode one adaptive bit. Raises Overrun."""
+        return self.coded.decode(state)
 
     def raw(self, _known: int, bits: int) -> int:
-        """Read plain bits."""
-        value = self.raw_value >> self.raw_count & ((1 << bits) - 1)
-        self.raw_count += bits
-        if self.raw_count > 8 * len(self.raw_bytes):
-            raise Overrun
-        return value
+        """Read plain bits. Raises Overrun."""
+        return self.plain.get(bits)
 
     def finished(self) -> bool:
-        """Whether the payload is exactly what Encoder.finish() would have written."""
-        window = self.coded[self.next - 8 : self.next].ljust(8, b"\0")
-        end = int.from_bytes(window, "big")
-        count, value = shortest_end((end - self.value) & MASK64, self.range)
-        coded_fits = value & MASK64 == end and len(self.coded) == self.next - 8 + count
-        raw_fits = (self.raw_count + 7) // 8 == len(
-            self.raw_bytes
-        ) and self.raw_value >> self.raw_count == 0
-        return coded_fits and raw_fits
+        """Whether both strings end here, exactly as Encoder ends them."""
+        return self.coded.finished() and self.plain.finished()
 
 
 class Coder(Protocol):
@@ -297,9 +207,7 @@ def split_context(left: int, right: int) -> tuple[int, int]:
 class Walk:
     """Codes a sorted multiset depth by depth. `codes` is known when encoding, else to be filled."""
 
-    def __init__(
-        self, coder: Coder, codes: list[int], known: bool, coarse: Sequence[int], bits: int
-    ) -> None:
+    def __init__(self, coder: Coder, codes: list[int], known: bool, coarse: Sequence[int], bits: int) -> None:
         """Nothing coded yet."""
         self.coder, self.codes, self.known = coder, codes, known
         self.coarse, self.bits = coarse, bits
@@ -324,14 +232,10 @@ class Walk:
         for prefix, first, n in nodes:
             self.codes[first : first + n] = [prefix] * n
 
-    def visit(
-        self, cells: dict[int, Cell], prefix: int, first: int, n: int, below: int
-    ) -> tuple[int, bool]:
+    def visit(self, cells: dict[int, Cell], prefix: int, first: int, n: int, below: int) -> tuple[int, bool]:
         """How many of a node's codes go left, and whether it was one lone code, now known."""
         middle = prefix | 1 << (below - 1)
-        begin, split, end = (
-            bisect_left(self.coarse, c) for c in (prefix, middle, prefix + (1 << below))
-        )
+        begin, split, end = (bisect_left(self.coarse, c) for c in (prefix, middle, prefix + (1 << below)))
         left, right = surroundings(cells, prefix, below, self.bits)
         left, right = left + 3 * (split - begin), right + 3 * (end - split)
         if n == 1 and begin == end and left + right < 2:
