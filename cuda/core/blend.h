@@ -32,7 +32,7 @@ struct alignas(64) Footprint {
   float depth;
   float cutoff;     // log2 units: the region is across * dy^2 + along * (...)^2 <= cutoff
   float half_unit;  // px: 1 / sqrt(along)
-  float unused;
+  uint32_t tiles;   // at most so many, by its bounding box
 };
 
 // How far cutoff (log2 units) and the bounds (px, and this part in a thousand of the size) lie outside the exact
@@ -49,7 +49,7 @@ SP_HOST_DEVICE static inline bool shape_footprint(const Ellipse& e, float opacit
   out->along = 0.5f * kLog2E * e.c11 / e.det;
   out->across = 0.5f * kLog2E / e.c11;
   out->log2_opacity = log2f(opacity);
-  out->cutoff = fmaxf(out->log2_opacity - kLog2MinAlpha, 0.f) + kBoundSlack;
+  out->cutoff = larger(out->log2_opacity - kLog2MinAlpha, 0.f) + kBoundSlack;
   out->half_unit = 1.f / sqrtf(out->along);
   const float radius = sqrtf(out->cutoff * (2.f / kLog2E));  // in standard deviations
   const float sigma_x = sqrtf(e.c00);
@@ -63,21 +63,7 @@ SP_HOST_DEVICE static inline bool on_image(const Footprint& f, int width, int he
   return f.x + f.reach_x > 0.f && f.x - f.reach_x < width && f.y + f.reach_y > 0.f && f.y - f.reach_y < height;
 }
 
-// Splat i as this camera sees it; false if it cannot touch any pixel.
-SP_HOST_DEVICE static inline bool make_footprint(const SplatArrays& splats, int64_t i, const Pinhole& camera,
-                                                 Footprint* out) {
-  const float opacity = opacity_from_logit(splats.opacity_logits[i]);
-  if (!(opacity >= kMinAlpha)) return false;
-  Ellipse ellipse;
-  if (!project(splats, i, camera, &ellipse)) return false;
-  const float seen = splats.antialiased ? opacity * ellipse.compensation : opacity;
-  if (!shape_footprint(ellipse, seen, out) || !on_image(*out, camera.width, camera.height)) return false;
-  const float* mean = splats.means + 3 * i;
-  const int extra = (splats.sh_degree + 1) * (splats.sh_degree + 1) - 1;
-  return sh_color(splats.sh_degree, splats.sh0 + 3 * i, splats.shN + 3 * extra * i,
-                  static_cast<float>(mean[0] - camera.eye[0]), static_cast<float>(mean[1] - camera.eye[1]),
-                  static_cast<float>(mean[2] - camera.eye[2]), out->rgb);
-}
+SP_HOST_DEVICE static inline int tiles_across(int pixels) { return (pixels + kTile - 1) / kTile; }
 
 // Tiles, half-open.
 struct TileRange {
@@ -87,8 +73,8 @@ struct TileRange {
 // Tiles of kTile px that hold the centre of a pixel in [low, high], clamped to [0, count).
 SP_HOST_DEVICE static inline TileRange tiles_between(float low, float high, int count) {
   const float inverse = 1.f / kTile;
-  const float begin = fminf(fmaxf(ceilf((low + 0.5f) * inverse) - 1.f, 0.f), static_cast<float>(count));
-  const float end = fminf(fmaxf(floorf((high - 0.5f) * inverse) + 1.f, 0.f), static_cast<float>(count));
+  const float begin = smaller(larger(ceilf((low + 0.5f) * inverse) - 1.f, 0.f), static_cast<float>(count));
+  const float end = smaller(larger(floorf((high - 0.5f) * inverse) + 1.f, 0.f), static_cast<float>(count));
   return {static_cast<int>(begin), static_cast<int>(end)};
 }
 
@@ -96,18 +82,42 @@ SP_HOST_DEVICE static inline TileRange tile_rows(const Footprint& f, int count) 
   return tiles_between(f.y - f.reach_y, f.y + f.reach_y, count);
 }
 
+SP_HOST_DEVICE static inline TileRange tile_columns(const Footprint& f, int count) {
+  return tiles_between(f.x - f.reach_x, f.x + f.reach_x, count);
+}
+
 // The tiles of tile row `row` that the ellipse alpha = 1/255 really enters: its extent in x over the pixel
 // centres of those 16 rows. The right edge is concave in dy with its top at dy = tilt; the left one mirrors it.
-SP_HOST_DEVICE static inline TileRange tile_columns(const Footprint& f, int row, int count) {
-  const float top = fmaxf(row * kTile + 0.5f - f.y, -f.reach_y);
-  const float bottom = fminf(row * kTile + kTile - 0.5f - f.y, f.reach_y);
-  const float dy_right = fminf(fmaxf(f.tilt, top), bottom);
-  const float dy_left = fminf(fmaxf(-f.tilt, top), bottom);
+SP_HOST_DEVICE static inline TileRange tile_columns_in_row(const Footprint& f, int row, int count) {
+  const float top = larger(row * kTile + 0.5f - f.y, -f.reach_y);
+  const float bottom = smaller(row * kTile + kTile - 0.5f - f.y, f.reach_y);
+  const float dy_right = smaller(larger(f.tilt, top), bottom);
+  const float dy_left = smaller(larger(-f.tilt, top), bottom);
   const float width_right =
-      f.half_unit * sqrtf(fmaxf(f.cutoff - f.across * dy_right * dy_right, 0.f)) + kBoundSlack;
-  const float width_left = f.half_unit * sqrtf(fmaxf(f.cutoff - f.across * dy_left * dy_left, 0.f)) + kBoundSlack;
-  return tiles_between(fmaxf(f.x + f.shear * dy_left - width_left, f.x - f.reach_x),
-                       fminf(f.x + f.shear * dy_right + width_right, f.x + f.reach_x), count);
+      f.half_unit * sqrtf(larger(f.cutoff - f.across * dy_right * dy_right, 0.f)) + kBoundSlack;
+  const float width_left = f.half_unit * sqrtf(larger(f.cutoff - f.across * dy_left * dy_left, 0.f)) + kBoundSlack;
+  return tiles_between(larger(f.x + f.shear * dy_left - width_left, f.x - f.reach_x),
+                       smaller(f.x + f.shear * dy_right + width_right, f.x + f.reach_x), count);
+}
+
+// Splat i as this camera sees it; false if it cannot touch any pixel.
+SP_HOST_DEVICE static inline bool make_footprint(const SplatArrays& splats, int64_t i, const Pinhole& camera,
+                                                 Footprint* out) {
+  const float opacity = opacity_from_logit(splats.opacity_logits[i]);
+  if (!(opacity >= kMinAlpha)) return false;
+  Ellipse ellipse;
+  if (!project(splats, i, camera, &ellipse)) return false;
+  const float seen = splats.antialiased ? opacity * ellipse.compensation : opacity;
+  if (!shape_footprint(ellipse, seen, out) || !on_image(*out, camera.width, camera.height)) return false;
+  const TileRange rows = tile_rows(*out, tiles_across(camera.height)),
+                  columns = tile_columns(*out, tiles_across(camera.width));
+  if (rows.end <= rows.begin || columns.end <= columns.begin) return false;
+  out->tiles = static_cast<uint32_t>(rows.end - rows.begin) * static_cast<uint32_t>(columns.end - columns.begin);
+  const float* mean = splats.means + 3 * i;
+  const int extra = (splats.sh_degree + 1) * (splats.sh_degree + 1) - 1;
+  return sh_color(splats.sh_degree, splats.sh0 + 3 * i, splats.shN + 3 * extra * i,
+                  static_cast<float>(mean[0] - camera.eye[0]), static_cast<float>(mean[1] - camera.eye[1]),
+                  static_cast<float>(mean[2] - camera.eye[2]), out->rgb);
 }
 
 // log2 of alpha at a pixel centre, before the limits.

@@ -80,8 +80,8 @@ SP_HOST_DEVICE static inline void clamped_slopes(const Pinhole& c, double x_over
   const float margin_x = kFrustumMargin * 0.5f * c.width / c.fx,
               margin_y = kFrustumMargin * 0.5f * c.height / c.fy;
   const float x = static_cast<float>(x_over_z), y = static_cast<float>(y_over_z);
-  slopes[0] = fminf(fmaxf(x, -c.cx / c.fx - margin_x), (c.width - c.cx) / c.fx + margin_x);
-  slopes[1] = fminf(fmaxf(y, -c.cy / c.fy - margin_y), (c.height - c.cy) / c.fy + margin_y);
+  slopes[0] = smaller(larger(x, -c.cx / c.fx - margin_x), (c.width - c.cx) / c.fx + margin_x);
+  slopes[1] = smaller(larger(y, -c.cy / c.fy - margin_y), (c.height - c.cy) / c.fy + margin_y);
 }
 
 // axes: 6 floats, row-major 2x3: column k is one of the splat's own unit axes k as it shows on the image, px per

@@ -47,7 +47,7 @@ SP_HOST_DEVICE static inline float square_against_moments(const LogAlphaSlope& s
   float sum = 0.f;
   for (int a = 0; a < 6; ++a)
     for (int b = 0; b < 6; ++b) sum += c[a] * c[b] * moments[moment_index(i[a] + i[b], j[a] + j[b])];
-  return fmaxf(sum, 0.f);
+  return larger(sum, 0.f);
 }
 
 // The change of ln alpha when the centre moves by (mx, my) px and the covariance by (d00, d01, d11) px^2.

@@ -45,8 +45,8 @@ void rasterize_cpu(const SplatArrays& splats, const Pinhole& camera, const float
   std::unique_ptr<TilePixels[]> kept;  // tiles between slices; nearly always there is one slice and no need
   int64_t begin = 0;
   do {
-    const int64_t end = next_slice(visible, begin, grid, options.tile_budget);
-    const TileBins bins = sort_into_tiles(visible, begin, end, grid, options.threads);
+    const int64_t end = next_slice(visible, begin, options.tile_budget);
+    const TileBins bins = sort_into_tiles(visible, begin, end, grid, options.kernels, options.threads);
     if (end < count && !kept) kept.reset(new TilePixels[static_cast<size_t>(grid.count())]);
     parallel_for(
         grid.count(),

@@ -10,10 +10,25 @@ namespace scenepress {
 
 struct TilePixels;
 
-// The inner loops for one instruction set.
+// A visible splat; the bits of a positive float order like the float.
+struct DepthKey {
+  uint32_t depth, splat;
+};
+
+struct VisibleCount {
+  int64_t splats, tiles;
+};
+
+struct TileEntry {
+  uint32_t tile, splat;
+};
+
+// The inner loops for one instruction set: raster_kernels.h has them and says what they do.
 struct RasterKernels {
-  int64_t (*make_footprints)(const SplatArrays&, int64_t begin, int64_t end, const Pinhole&, Footprint*,
-                             uint32_t* visible);
+  VisibleCount (*make_footprints)(const SplatArrays&, int64_t begin, int64_t end, const Pinhole&, Footprint*,
+                                  DepthKey* visible);
+  int64_t (*list_tiles)(const Footprint*, const uint32_t* splats, int64_t count, int columns, int rows,
+                        TileEntry* list, int64_t* counts);
   void (*blend_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, TilePixels*);
   void (*measure_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, TilePixels*,
                        PixelSums*);

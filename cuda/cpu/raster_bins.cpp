@@ -1,7 +1,6 @@
 #include "cpu/raster_bins.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "cpu/parallel.h"
@@ -11,11 +10,6 @@ namespace scenepress {
 namespace {
 
 constexpr int64_t kChunk = 4096;  // splats a thread takes at a time
-
-struct DepthKey {
-  uint32_t depth;  // the bits of a positive float order like the float
-  uint32_t splat;
-};
 
 // Stable, 11 bits a pass: 3 passes sort by all 32.
 void radix_sort(std::vector<DepthKey>& keys) {
@@ -30,21 +24,6 @@ void radix_sort(std::vector<DepthKey>& keys) {
   }
 }
 
-// Calls body(tile) for every tile the splat touches.
-template <typename Body>
-void for_each_tile(const Footprint& f, const TileGrid& grid, Body body) {
-  const TileRange rows = tile_rows(f, grid.rows);
-  for (int row = rows.begin; row < rows.end; ++row) {
-    const TileRange columns = tile_columns(f, row, grid.columns);
-    for (int column = columns.begin; column < columns.end; ++column)
-      body(static_cast<uint32_t>(row) * static_cast<uint32_t>(grid.columns) + static_cast<uint32_t>(column));
-  }
-}
-
-struct TileEntry {
-  uint32_t tile, splat;
-};
-
 }  // namespace
 
 VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, const RasterKernels& kernels,
@@ -52,27 +31,26 @@ VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, con
   VisibleSplats out;
   const size_t count = static_cast<size_t>(splats.count);
   out.footprints.reset(new Footprint[count]);
-  const std::unique_ptr<uint32_t[]> found(new uint32_t[count]);
+  const std::unique_ptr<DepthKey[]> found(new DepthKey[count]);
   const int64_t chunks = (splats.count + kChunk - 1) / kChunk;
-  std::vector<int64_t> found_in(static_cast<size_t>(chunks));
+  std::vector<VisibleCount> counts(static_cast<size_t>(chunks));
   parallel_for(
       chunks,
       [&](int64_t c) {
         const int64_t begin = c * kChunk, end = std::min(begin + kChunk, splats.count);
-        found_in[static_cast<size_t>(c)] =
+        counts[static_cast<size_t>(c)] =
             kernels.make_footprints(splats, begin, end, camera, out.footprints.get(), found.get() + begin);
       },
       threads);
 
   std::vector<DepthKey> keys;
   keys.reserve(count);
-  for (int64_t c = 0; c < chunks; ++c)
-    for (int64_t i = 0; i < found_in[static_cast<size_t>(c)]; ++i) {
-      const uint32_t splat = found[static_cast<size_t>(c * kChunk + i)];
-      uint32_t depth;
-      std::memcpy(&depth, &out.footprints[splat].depth, 4);
-      keys.push_back({depth, splat});
-    }
+  out.tiles = 0;
+  for (int64_t c = 0; c < chunks; ++c) {
+    const DepthKey* first = found.get() + c * kChunk;
+    keys.insert(keys.end(), first, first + counts[static_cast<size_t>(c)].splats);
+    out.tiles += counts[static_cast<size_t>(c)].tiles;
+  }
   radix_sort(keys);
   out.order.resize(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) out.order[i] = keys[i].splat;
@@ -87,42 +65,40 @@ void clear_tile(const Pinhole& camera, int left, int top, TilePixels* pixels) {
   }
 }
 
-int64_t next_slice(const VisibleSplats& visible, int64_t begin, const TileGrid& grid, int64_t budget) {
+int64_t next_slice(const VisibleSplats& visible, int64_t begin, int64_t budget) {
   const int64_t count = static_cast<int64_t>(visible.order.size());
+  if (begin == 0 && visible.tiles <= budget) return count;
   int64_t tiles = 0, end = begin;
   for (; end < count; ++end) {
-    const Footprint& f = visible.footprints[visible.order[static_cast<size_t>(end)]];
-    const TileRange rows = tile_rows(f, grid.rows);
-    const TileRange columns = tiles_between(f.x - f.reach_x, f.x + f.reach_x, grid.columns);
-    tiles += static_cast<int64_t>(std::max(rows.end - rows.begin, 0)) * std::max(columns.end - columns.begin, 0);
+    tiles += visible.footprints[visible.order[static_cast<size_t>(end)]].tiles;
     if (tiles > budget && end > begin) break;
   }
   return end;
 }
 
 TileBins sort_into_tiles(const VisibleSplats& visible, int64_t begin, int64_t end, const TileGrid& grid,
-                         int threads) {
+                         const RasterKernels& kernels, int threads) {
   // A counting sort: parts of the depth order list their tiles, then scatter them, part after part within a tile.
   const size_t tiles = static_cast<size_t>(grid.count());
-  const size_t parts = static_cast<size_t>(std::clamp<int64_t>((end - begin) / kChunk, 1, 4 * threads));
-  std::vector<std::vector<TileEntry>> entries(parts);
-  std::vector<std::vector<int64_t>> next(parts);  // per part: a tile's count, later the place of its next entry
+  const int64_t parts = std::clamp<int64_t>((end - begin) / kChunk, 1, threads > 1 ? 4 * threads : 1);
+  struct Part {
+    std::unique_ptr<TileEntry[]> entries;
+    int64_t length;
+    std::vector<int64_t> next;  // a tile's count, later the place of its next entry
+  };
+  std::vector<Part> list(static_cast<size_t>(parts));
   parallel_for(
-      static_cast<int64_t>(parts),
-      [&](int64_t part) {
-        std::vector<TileEntry>& list = entries[static_cast<size_t>(part)];
-        std::vector<int64_t>& counts = next[static_cast<size_t>(part)];
-        counts.assign(tiles, 0);
-        const int64_t stop = begin + (end - begin) * (part + 1) / static_cast<int64_t>(parts);
-        int64_t i = begin + (end - begin) * part / static_cast<int64_t>(parts);
-        list.reserve(static_cast<size_t>(3 * (stop - i)));
-        for (; i < stop; ++i) {
-          const uint32_t splat = visible.order[static_cast<size_t>(i)];
-          for_each_tile(visible.footprints[splat], grid, [&](uint32_t tile) {
-            ++counts[tile];
-            list.push_back({tile, splat});
-          });
-        }
+      parts,
+      [&](int64_t p) {
+        Part& part = list[static_cast<size_t>(p)];
+        const int64_t first = begin + (end - begin) * p / parts, last = begin + (end - begin) * (p + 1) / parts;
+        const uint32_t* splats = visible.order.data() + first;
+        size_t room = 0;
+        for (int64_t i = 0; i < last - first; ++i) room += visible.footprints[splats[i]].tiles;
+        part.entries.reset(new TileEntry[room]);
+        part.next.assign(tiles, 0);
+        part.length = kernels.list_tiles(visible.footprints.get(), splats, last - first, grid.columns, grid.rows,
+                                         part.entries.get(), part.next.data());
       },
       threads);
 
@@ -131,16 +107,18 @@ TileBins sort_into_tiles(const VisibleSplats& visible, int64_t begin, int64_t en
   int64_t sum = 0;
   for (size_t tile = 0; tile < tiles; ++tile) {
     bins.first[tile] = sum;
-    for (auto& counts : next) sum += std::exchange(counts[tile], sum);
+    for (Part& part : list) sum += std::exchange(part.next[tile], sum);
   }
   bins.first[tiles] = sum;
   bins.ids.reset(new uint32_t[static_cast<size_t>(sum)]);
   parallel_for(
-      static_cast<int64_t>(parts),
-      [&](int64_t part) {
-        int64_t* place = next[static_cast<size_t>(part)].data();
-        for (const TileEntry& entry : entries[static_cast<size_t>(part)])
-          bins.ids[static_cast<size_t>(place[entry.tile]++)] = entry.splat;
+      parts,
+      [&](int64_t p) {
+        Part& part = list[static_cast<size_t>(p)];
+        for (int64_t i = 0; i < part.length; ++i) {
+          const TileEntry entry = part.entries[static_cast<size_t>(i)];
+          bins.ids[static_cast<size_t>(part.next[entry.tile]++)] = entry.splat;
+        }
       },
       threads);
   return bins;

@@ -12,7 +12,7 @@ namespace scenepress {
 struct TileGrid {
   int columns, rows;
   explicit TileGrid(const Pinhole& camera)
-      : columns((camera.width + kTile - 1) / kTile), rows((camera.height + kTile - 1) / kTile) {}
+      : columns(tiles_across(camera.width)), rows(tiles_across(camera.height)) {}
   int64_t count() const { return static_cast<int64_t>(columns) * rows; }
   int left(int64_t tile) const { return static_cast<int>(tile % columns) * kTile; }
   int top(int64_t tile) const { return static_cast<int>(tile / columns) * kTile; }
@@ -22,6 +22,7 @@ struct TileGrid {
 struct VisibleSplats {
   std::unique_ptr<Footprint[]> footprints;  // at the splat's own index; set only for the visible ones
   std::vector<uint32_t> order;              // visible splats, by depth, then by index
+  int64_t tiles;                            // sum of Footprint::tiles
 };
 
 VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, const RasterKernels& kernels,
@@ -34,13 +35,13 @@ struct TileBins {
 };
 
 TileBins sort_into_tiles(const VisibleSplats& visible, int64_t begin, int64_t end, const TileGrid& grid,
-                         int threads);
+                         const RasterKernels& kernels, int threads);
 
 // An empty tile: pixels outside the image count as finished.
 void clear_tile(const Pinhole& camera, int left, int top, TilePixels* pixels);
 
 // The end of the longest run from `begin` whose tile bounds hold at most `budget` tiles (at least one splat): what
 // keeps memory bounded when a scene is full of splats larger than the image.
-int64_t next_slice(const VisibleSplats& visible, int64_t begin, const TileGrid& grid, int64_t budget);
+int64_t next_slice(const VisibleSplats& visible, int64_t begin, int64_t budget);
 
 }  // namespace scenepress

@@ -7,6 +7,7 @@
 
 #include "core/blend.h"
 #include "core/sensitivity.h"
+#include "cpu/raster.h"
 
 namespace scenepress {
 
@@ -91,6 +92,7 @@ static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t
     const Footprint& f = footprints[ids[i]];
     const TileSpan span = span_in_tile(f, left, top);
     const Lanes along = Lanes::splat(f.along);
+    const Lanes red = Lanes::splat(f.rgb[0]), green = Lanes::splat(f.rgb[1]), blue = Lanes::splat(f.rgb[2]);
     for (int row = span.first_row; row <= span.last_row; ++row) {
       if (!(unfinished >> row & 1)) continue;
       const RowTerms terms = row_terms(f, left, top + static_cast<float>(row) + 0.5f);
@@ -107,9 +109,9 @@ static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t
         const Lanes after = before * (one - alpha);
         const Lanes drawn = Lanes::both(touched, Lanes::less(Lanes::splat(kMinTransmittance), after));
         const Lanes weight = Lanes::both(alpha * before, drawn);
-        Lanes::fma(weight, Lanes::splat(f.rgb[0]), Lanes::load(pixels->r + at)).store(pixels->r + at);
-        Lanes::fma(weight, Lanes::splat(f.rgb[1]), Lanes::load(pixels->g + at)).store(pixels->g + at);
-        Lanes::fma(weight, Lanes::splat(f.rgb[2]), Lanes::load(pixels->b + at)).store(pixels->b + at);
+        Lanes::fma(weight, red, Lanes::load(pixels->r + at)).store(pixels->r + at);
+        Lanes::fma(weight, green, Lanes::load(pixels->g + at)).store(pixels->g + at);
+        Lanes::fma(weight, blue, Lanes::load(pixels->b + at)).store(pixels->b + at);
         Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
         finished_some |= Lanes::bits(touched) != Lanes::bits(drawn);
       }
@@ -221,14 +223,42 @@ static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64
   }
 }
 
-// Footprints of splats [begin, end), each at its own index; the indices of those that can be seen go to `visible`.
+// Footprints of splats [begin, end), each at its own index; those that can be seen are listed in `visible`.
 template <typename Lanes>
-static int64_t make_footprints(const SplatArrays& splats, int64_t begin, int64_t end, const Pinhole& camera,
-                               Footprint* footprints, uint32_t* visible) {
-  int64_t count = 0;
-  for (int64_t i = begin; i < end; ++i)
-    if (make_footprint(splats, i, camera, footprints + i)) visible[count++] = static_cast<uint32_t>(i);
-  return count;
+static VisibleCount make_footprints(const SplatArrays& splats, int64_t begin, int64_t end, const Pinhole& camera,
+                                    Footprint* footprints, DepthKey* visible) {
+  VisibleCount found{0, 0};
+  for (int64_t i = begin; i < end; ++i) {
+    if (!make_footprint(splats, i, camera, footprints + i)) continue;
+    DepthKey& key = visible[found.splats++];
+    __builtin_memcpy(&key.depth, &footprints[i].depth, 4);
+    key.splat = static_cast<uint32_t>(i);
+    found.tiles += footprints[i].tiles;
+  }
+  return found;
+}
+
+// Lists the tiles that each of `splats` touches, in the same order; counts[t] grows by those of tile t. The list
+// must have room for the sum of Footprint::tiles. Returns its length.
+template <typename Lanes>
+static int64_t list_tiles(const Footprint* footprints, const uint32_t* splats, int64_t count, int columns,
+                          int rows, TileEntry* list, int64_t* counts) {
+  int64_t length = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    if (i + 8 < count) __builtin_prefetch(footprints + splats[i + 8]);
+    const Footprint& f = footprints[splats[i]];
+    const TileRange row_range = tile_rows(f, rows), box = tile_columns(f, columns);
+    const bool exact = row_range.end - row_range.begin > 1 && box.end - box.begin > 1;
+    for (int row = row_range.begin; row < row_range.end; ++row) {
+      const TileRange range = exact ? tile_columns_in_row(f, row, columns) : box;
+      for (int column = range.begin; column < range.end; ++column) {
+        const uint32_t tile = static_cast<uint32_t>(row * columns + column);
+        ++counts[tile];
+        list[length++] = {tile, splats[i]};
+      }
+    }
+  }
+  return length;
 }
 
 }  // namespace scenepress

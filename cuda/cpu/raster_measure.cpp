@@ -17,16 +17,16 @@ constexpr int64_t kBatchBytes = int64_t{1} << 30;  // for the sums of the views 
 // Calls body(tile, left, top, ids, count) for every tile of every slice, in order.
 class TileWalk {
  public:
-  TileWalk(const VisibleSplats& visible, const TileGrid& grid, int64_t budget)
-      : visible_(visible), grid_(grid), budget_(budget) {}
+  TileWalk(const VisibleSplats& visible, const TileGrid& grid, const RasterOptions& options)
+      : visible_(visible), grid_(grid), options_(options) {}
 
   template <typename Body>
   void run(Body body) {
     const int64_t count = static_cast<int64_t>(visible_.order.size());
     for (int64_t begin = 0; begin < count;) {
-      const int64_t end = next_slice(visible_, begin, grid_, budget_);
+      const int64_t end = next_slice(visible_, begin, options_.tile_budget);
       const bool whole = begin == 0 && end == count;
-      if (!whole || bins_.first.empty()) bins_ = sort_into_tiles(visible_, begin, end, grid_, 1);
+      if (!whole || bins_.first.empty()) bins_ = sort_into_tiles(visible_, begin, end, grid_, options_.kernels, 1);
       for (int64_t tile = 0; tile < grid_.count(); ++tile) {
         const int64_t first = bins_.first[static_cast<size_t>(tile)];
         body(tile, static_cast<float>(grid_.left(tile)), static_cast<float>(grid_.top(tile)),
@@ -39,7 +39,7 @@ class TileWalk {
  private:
   const VisibleSplats& visible_;
   const TileGrid& grid_;
-  int64_t budget_;
+  const RasterOptions& options_;
   TileBins bins_;
 };
 
@@ -52,7 +52,7 @@ void measure_view(const SplatArrays& splats, const Pinhole& camera, const float*
   const std::unique_ptr<TilePixels[]> tiles(new TilePixels[static_cast<size_t>(grid.count())]);
   for (int64_t tile = 0; tile < grid.count(); ++tile)
     clear_tile(camera, grid.left(tile), grid.top(tile), &tiles[static_cast<size_t>(tile)]);
-  TileWalk walk(visible, grid, options.tile_budget);
+  TileWalk walk(visible, grid, options);
   walk.run([&](int64_t tile, float left, float top, const uint32_t* ids, int64_t count) {
     options.kernels.blend_tile(footprints, ids, count, left, top, &tiles[static_cast<size_t>(tile)]);
   });

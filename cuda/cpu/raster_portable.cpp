@@ -105,7 +105,7 @@ inline PlainLanes operator*(PlainLanes a, PlainLanes b) {
 }  // namespace
 
 const RasterKernels& portable_raster_kernels() {
-  static const RasterKernels kernels{make_footprints<PlainLanes>, blend_tile<PlainLanes>,
+  static const RasterKernels kernels{make_footprints<PlainLanes>, list_tiles<PlainLanes>, blend_tile<PlainLanes>,
                                      measure_tile<PlainLanes>};
   return kernels;
 }
