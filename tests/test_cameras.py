@@ -127,7 +127,7 @@ def test_a_blender_file_takes_the_size_of_its_images_or_the_width(tmp_path: Path
 
 
 @pytest.mark.parametrize("write", WRITERS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_refused(write, tmp_path: Path, data: st.DataObject) -> None:  # noqa: ANN001
     root = write(tmp_path)
