@@ -124,8 +124,9 @@ def decompress(
     from scenepress.codecs import lossless, splats
 
     file = container.read(data, allow_truncated=allow_truncated)
-    codec = lossless if metadata.of(file).codec == "lossless" else splats
-    return codec.decode(data, levels=levels, allow_truncated=allow_truncated)
+    if metadata.of(file).codec == "lossless":
+        return lossless.decode(data, levels=levels, allow_truncated=allow_truncated)
+    return splats.decode(data, levels=levels, allow_truncated=allow_truncated)
 
 
 def inspect(path: PathLike) -> Inspection:

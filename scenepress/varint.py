@@ -33,3 +33,14 @@ def read_varint(data: Buffer, at: int) -> tuple[int, int]:
             return value, position + 1
         shift += 7
     raise BitstreamError(f"integer at byte {at} has no end within {min(9, len(data) - at)} bytes")
+
+
+def write_signed(value: int) -> bytes:
+    """The integer as zigzag: 0, -1, 1, -2, ... become 0, 1, 2, 3, ..."""
+    return write_varint(2 * value if value >= 0 else -2 * value - 1)
+
+
+def read_signed(data: Buffer, at: int) -> tuple[int, int]:
+    """The zigzag integer at byte `at`, and the first byte after it; errors as read_varint."""
+    value, at = read_varint(data, at)
+    return (-(value + 1) >> 1 if value & 1 else value >> 1), at

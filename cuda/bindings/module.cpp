@@ -6,6 +6,7 @@
 void bind_crc32c(nanobind::module_& m);
 void bind_lossless(nanobind::module_& m);
 void bind_binary_coder(nanobind::module_& m);
+void bind_context(nanobind::module_& m);
 void bind_position(nanobind::module_& m);
 void bind_rans(nanobind::module_& m);
 void bind_raster(nanobind::module_& m);
@@ -18,4 +19,5 @@ NB_MODULE(_native, m) {
   bind_position(m);
   bind_rans(m);
   bind_raster(m);
+  bind_context(m);
 }

@@ -105,3 +105,40 @@ class lossless:
         data: NDArray[np.uint8],
         start: int,
     ) -> tuple[NDArray[np.uint32], int]: ...
+# context.cpp
+def neighbours(codes: NDArray[np.uint64], coarse: NDArray[np.uint64]) -> NDArray[np.int32]: ...
+def predict(
+    values: NDArray[np.int32],
+    first: int,
+    near: NDArray[np.int32],
+    channel: int,
+    inputs: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    bias: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+    steps: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.uint8]]: ...
+def reconstruct(
+    base: NDArray[np.int32], flip: NDArray[np.uint8], symbols: NDArray[np.int32], steps: NDArray[np.int32]
+) -> NDArray[np.int32]: ...
+def sh_contexts(
+    plane: NDArray[np.int32],
+    near: NDArray[np.int32],
+    active: NDArray[np.int32],
+    extents: NDArray[np.uint8],
+    group: int,
+    classes: NDArray[np.uint8],
+    steps: NDArray[np.int32],
+) -> NDArray[np.uint8]: ...
+def sh_scatter(
+    plane: NDArray[np.int32],
+    first: int,
+    active: NDArray[np.int32],
+    symbols: NDArray[np.int32],
+    steps: NDArray[np.int32],
+) -> None: ...
+def sh_inverse(
+    planes: NDArray[np.int32], steps: NDArray[np.int32], shift: NDArray[np.int32], rows: NDArray[np.int32]
+) -> NDArray[np.float32]: ...
+def pack_bits(fields: NDArray[np.uint32], lengths: NDArray[np.uint8]) -> bytes: ...
+def unpack_bits(payload: bytes, lengths: NDArray[np.uint8]) -> NDArray[np.uint32]: ...

@@ -44,16 +44,16 @@ class Stage(NamedTuple):
 STAGES: dict[int, Stage] = {
     METADATA: Stage("metadata", "metadata", "defined"),
     TILES: Stage("tiles", "tiles", "defined"),
-    SPLAT_PARAMETERS: Stage("splat parameters", "splats", "defined"),
+    SPLAT_PARAMETERS: Stage("splat parameters", "parameters", "defined"),
     LEARNED_CONTEXTS: Stage("learned contexts", "", "reserved"),
     ORDER: Stage("order", "order", "defined"),
     POSITION: Stage("position", "position", "defined"),
     OPACITY: Stage("opacity", "opacity", "defined"),
     SCALE: Stage("scale", "scale", "defined"),
     ROTATION: Stage("rotation", "rotation", "defined"),
-    COLOUR: Stage("colour", "colour", "defined"),
+    COLOUR: Stage("colour", "color", "defined"),
     SH: Stage("sh", "sh", "defined"),
-    POSITION_REFINEMENT: Stage("position refinement", "position", "defined"),
+    POSITION_REFINEMENT: Stage("position refinement", "refinement", "defined"),
     LOSSLESS: Stage("lossless", "lossless", "defined"),
 }
 """Adding a stage is adding a line here and one to docs/spec/stages.md."""

@@ -1,0 +1,52 @@
+#include "cpu/context.h"
+
+#include <cstddef>
+#include <vector>
+
+#include "core/context.h"
+
+namespace scenepress {
+
+void neighbours(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_t m, int32_t* out) {
+  std::vector<Point> points(static_cast<size_t>(m));
+  for (int64_t i = 0; i < m; ++i) points[i] = unmorton(coarse[i]);
+  int64_t at = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    while (at < m && coarse[at] < codes[i]) ++at;
+    nearest_two(codes[i], points.data(), m, at, out + 2 * i);
+  }
+}
+
+void predict(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, uint8_t* flip) {
+  const int32_t* own = p.values + p.first;
+  const int32_t* channel = p.values + p.channel * p.capacity;
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t* w = p.weights;
+    const int32_t step = p.steps[i];
+    int64_t sum = 2048;
+    int spread = kSpreads - 1;
+    if (p.near) {
+      const int32_t a = p.near[2 * i], b = p.near[2 * i + 1];
+      const int64_t va = channel[a], vb = channel[b];
+      sum += w[0] * va + w[1] * vb;
+      w += 2;
+      spread = spread_bin(va, vb, step);
+      for (int64_t j = 0; j < p.input_count; ++j, w += 3) {
+        const int64_t row = p.inputs[j] * p.capacity;
+        sum +=
+            w[0] * int64_t{own[row + i]} + w[1] * int64_t{p.values[row + a]} + w[2] * int64_t{p.values[row + b]};
+      }
+    } else {
+      for (int64_t j = 0; j < p.input_count; ++j) sum += w[j] * int64_t{own[p.inputs[j] * p.capacity + i]};
+    }
+    const Context c = context_of(p.bias[p.classes[i]] + (sum >> 12), step, spread, p.classes[i]);
+    base[i] = c.base, context[i] = c.context, flip[i] = c.flip;
+  }
+}
+
+void reconstruct(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps, int64_t n,
+                 int32_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = value_of(base[i], flip[i], symbols[i], steps[i]);
+}
+
+}  // namespace scenepress

@@ -1,0 +1,28 @@
+// Loops over the splats of a level; what each computes stands in core/context.h.
+#pragma once
+
+#include <cstdint>
+
+namespace scenepress {
+
+// out int32 [n, 2]: indices of two near coarse codes of every code; both inputs sorted, m > 0.
+void neighbours(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_t m, int32_t* out);
+
+struct Prediction {
+  const int32_t* values;    // [channels, capacity]
+  int64_t capacity, first;  // columns; the level's rows start at column `first`
+  const int32_t* near;      // [n, 2], or null
+  int32_t channel;
+  const int32_t* inputs;  // [input_count] channels
+  int64_t input_count;
+  const int32_t* weights;  // 4096 = 1
+  const int32_t* bias;     // by class
+  const uint8_t* classes;  // [n]
+  const int32_t* steps;    // [n]
+};
+
+void predict(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, uint8_t* flip);
+void reconstruct(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps, int64_t n,
+                 int32_t* out);
+
+}  // namespace scenepress

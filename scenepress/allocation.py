@@ -1,0 +1,103 @@
+"""Where to spend the bits: from measured sensitivities to pruning, classes and quantisation steps.
+
+With fine steps, the rate falls by one bit whenever a step doubles, whatever the value; so the best
+allocation gives every value the same share of the error: step = delta / sqrt(sensitivity). Sensitivities
+are those of the mean squared error of the renders. The decoder needs each splat's step before it decodes
+the value, so what it gets is a fit: splats fall into importance classes (a factor 4 of sensitivity each),
+and within a class geometry's steps follow the splat's shape.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+SH_C0 = 0.28209479177387814
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivities:
+    """Second derivatives (halved) of the renders' mean squared error, float64, per splat."""
+
+    removal: F64
+    """[N]: error if the splat is left out; also the one of ln(opacity)."""
+    color: F64
+    """[N]: of one SH coefficient of one colour channel."""
+    position: F64
+    """[N, 3]: along own axes, per squared scene unit."""
+    log_scale: F64
+    """[N, 3]: of the natural logarithm of own scales."""
+    rotation: F64
+    """[N, 3]: of turns about own axes, per squared radian."""
+
+    def take(self, index: NDArray[np.intp]) -> Sensitivities:
+        """Those of some splats."""
+        return Sensitivities(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
+
+
+def classify(color: F64, maximum: int = 12) -> NDArray[np.uint8]:
+    """uint8 [N] importance classes: 0 for the top, one more per factor 4, fewer than `maximum`."""
+    positive = color[color > 0]
+    if not len(positive):
+        return np.zeros(len(color), np.uint8)
+    top = np.quantile(positive, 0.98)
+    with np.errstate(divide="ignore"):
+        octaves = 0.5 * np.log2(top / np.maximum(color, 0))
+    return np.clip(np.ceil(octaves - 0.5), 0, maximum - 1).astype(np.uint8)
+
+
+def class_means(log: F64, classes: NDArray[np.uint8], count: int) -> F64:
+    """[count]: log2 of the root of the mean of 4 ** `log` in each class; empty classes continue the nearest one.
+
+    A class has one step for all its splats, and their errors add: so it is the mean of the sensitivities that
+    counts, not of their logarithms.
+    """
+    size = np.bincount(classes, minlength=count)
+    top = float(log.max(initial=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = 0.5 * np.log2(np.bincount(classes, 4.0 ** (log - top), minlength=count) / size) + top
+    known = np.flatnonzero(np.isfinite(mean))
+    for c in np.flatnonzero(~np.isfinite(mean)):
+        near = known[np.abs(known - c).argmin()] if len(known) else c
+        mean[c] = mean[near] + (near - c) if len(known) else 0.0
+    return mean
+
+
+def half_log2(sensitivity: F64) -> F64:
+    """log2 of the square root, with zeros lifted to a millionth of the mean."""
+    floor = max(float(sensitivity.mean()) * 1e-6, 1e-300) if sensitivity.size else 1.0
+    return 0.5 * np.log2(np.maximum(sensitivity, floor))
+
+
+def fit_groups(
+    target: F64, classes: NDArray[np.uint8], count: int, groups: NDArray[np.intp], size: int
+) -> tuple[F64, F64]:
+    """Fit target ~ a[class] + b[group], b rising from 0, by alternating means: (a [count], b [size])."""
+    hits = np.bincount(groups, minlength=size)
+    members = np.maximum(np.bincount(classes, minlength=count), 1)
+    a, b = np.zeros(count), np.zeros(size)
+    for _ in range(8):
+        a = np.bincount(classes, target - b[groups], minlength=count) / members
+        mean = np.bincount(groups, target - a[classes], minlength=size) / np.maximum(hits, 1)
+        known = np.flatnonzero(hits)
+        b = np.interp(np.arange(size), known, mean[known]) if len(known) else b
+        b -= b[0]
+    b = np.maximum.accumulate(b)
+    return class_means(target - b[groups], classes, count), b
+
+
+def fit_shape(target: F64, shape: F64, classes: NDArray[np.uint8], count: int) -> tuple[F64, F64]:
+    """Fit target [N] ~ a[class] + shape [N, 3] @ b by least squares: (a [count], b [3])."""
+    size = np.maximum(np.bincount(classes, minlength=count), 1)
+
+    def centred(x: F64) -> F64:
+        return x - (np.bincount(classes, x, minlength=count) / size)[classes]
+
+    x = np.stack([centred(shape[:, j]) for j in range(3)], 1)
+    gram = x.T @ x + (1e-3 * len(x) + 1e-9) * np.eye(3)
+    b = np.clip(np.linalg.solve(gram, x.T @ centred(target)), -2, 2)
+    a = class_means(target - shape @ b, classes, count)
+    return a, b

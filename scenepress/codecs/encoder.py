@@ -1,0 +1,294 @@
+"""The encoder of splat scenes: measure, prune, quantise, predict, code. decode() is in codecs/splats."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress import allocation, cameras, significance
+from scenepress.allocation import Sensitivities
+from scenepress.codecs import lattice, placement, predictors
+from scenepress.codecs.lattice import Lattice, Transforms
+from scenepress.codecs.placement import Placed
+from scenepress.codecs.presets import Settings
+from scenepress.container import Chunk
+from scenepress.scene import Camera, Splats
+from scenepress.stages import (
+    context,
+    entropy,
+    order,
+    parameters,
+    position,
+    refinement,
+    rotation,
+    sh,
+    table,
+    tiles,
+)
+from scenepress.stages.context import CHANNELS, GROUPS, I32, Level, Symbols, Tile
+from scenepress.stages.parameters import Parameters, Steps, Tables
+from scenepress.stages.tiles import TileBox
+
+SYNTHETIC_VIEWS = 12
+SYNTHETIC_WIDTH = 400
+MAX_MEASURED_PIXELS = 4_000_000
+"""Pixels rendered to measure sensitivities; given cameras are thinned out and shrunk to this."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scene:
+    """What is coded: splats that are left, on their lattices, and where they go."""
+
+    lattice: Lattice
+    transforms: Transforms
+    steps: Steps
+    exponent: int
+    boxes: list[TileBox]
+    bounds: tuple[int, ...]
+    cells: tuple[int, ...]
+    source: NDArray[np.intp]
+    """[N] index in the source of every splat."""
+    placed: list[list[Placed]]
+    """By tile and level."""
+
+
+def encode(
+    splats: Splats, settings: Settings, views: Sequence[Camera] | None, progress: Callable[[str, float], None]
+) -> list[Chunk]:
+    """All chunks but the metadata; see codecs.splats.encode."""
+    _require_finite(splats)
+    progress("measuring", 0.0)
+    sensitivities = measure(splats, views)
+    progress("quantising", 0.3)
+    scene = _prepare(splats, sensitivities, settings)
+    progress("predicting", 0.5)
+    with ThreadPoolExecutor() as pool:
+        built = list(pool.map(lambda i: _build_tile(scene, i), range(len(scene.boxes))))
+        progress("modelling", 0.6)
+        fitted = predictors.fit(
+            [(tile, levels) for tile, levels, _ in built], [steps for _, _, steps in built], scene.bounds[-1] + 1
+        )
+        planes = list(pool.map(lambda b: _symbols(b[0], b[1], b[2], scene, fitted), built))
+        progress("coding", 0.8)
+        tables = _fit_tables(planes, pool)
+        p = _parameters(scene, settings, fitted, tables, splats.shN.shape[1])
+        coded = pool.map(
+            lambda i: _code_tile(scene, p, i, built[i][0], built[i][1], planes[i], len(splats)), range(len(built))
+        )
+        chunks = [chunk for part in coded for chunk in part]
+    progress("coding", 1.0)
+    box_chunk = Chunk(table.TILES, 0, 0, len(scene.boxes), tiles.encode(scene.boxes))
+    return [Chunk(table.SPLAT_PARAMETERS, 0, 0, 1, parameters.encode(p)), box_chunk, *chunks]
+
+
+def _require_finite(splats: Splats) -> None:
+    for name in ("means", "quats", "log_scales", "sh0", "shN"):
+        if not np.isfinite(getattr(splats, name)).all():
+            raise ValueError(
+                f"{name} holds values that are not finite: drop those splats first (scene_ops.drop_invalid)"
+            )
+    if np.isnan(splats.opacity_logits).any():
+        raise ValueError("opacity_logits holds NaN: drop those splats first (scene_ops.drop_invalid)")
+
+
+def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
+    """Sensitivities of the mean squared error over the given or synthesised cameras."""
+    chosen = _thin(views) if views else cameras.synthesize(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH)
+    s = significance.measure(splats, chosen)
+    scale = 1 / (3 * max(1, sum(c.width * c.height for c in chosen)))
+    wide = [np.asarray(a, np.float64) * scale for a in (s.opacity, s.position, s.log_scale, s.rotation)]
+    # A step in one colour channel changes one of the three; weight_squared is per channel already.
+    color = np.asarray(s.weight_squared, np.float64) * (scale * allocation.SH_C0**2)
+    return Sensitivities(wide[0], color, wide[1], wide[2], wide[3])
+
+
+def _thin(views: Sequence[Camera]) -> list[Camera]:
+    """At most MAX_MEASURED_PIXELS: every k-th view, and half-size ones before fewer than 8."""
+    shrunk = list(views)
+    while sum(c.width * c.height for c in shrunk) > MAX_MEASURED_PIXELS and len(shrunk) > 16:
+        shrunk = shrunk[::2]
+    while sum(c.width * c.height for c in shrunk) > MAX_MEASURED_PIXELS and min(c.width for c in shrunk) > 256:
+        shrunk = [
+            dataclasses.replace(
+                c, fx=c.fx / 2, fy=c.fy / 2, cx=c.cx / 2, cy=c.cy / 2, width=c.width // 2, height=c.height // 2
+            )
+            for c in shrunk
+        ]
+    return shrunk
+
+
+def delta_of(settings: Settings, count: int) -> float:
+    """The step of a value of sensitivity 1: `count` splats of 16 values share the error that `psnr` allows."""
+    return float(np.sqrt(12 * 10 ** (-settings.psnr / 10) / (16 * max(count, 1))))
+
+
+def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
+    rows = np.arange(len(splats))
+    if settings.prune and not settings.keep_order:
+        rows = rows[sens.removal > settings.prune * delta_of(settings, len(splats)) ** 2]
+    delta = delta_of(settings, len(rows))
+    splats, sens = splats.take(rows), sens.take(rows)
+    quats, renamed = rotation.canonical(splats.quats)
+    log_scales = np.take_along_axis(splats.log_scales.astype(np.float64), renamed, 1)
+    sens = dataclasses.replace(
+        sens,
+        position=np.take_along_axis(sens.position, renamed, 1),
+        log_scale=np.take_along_axis(sens.log_scale, renamed, 1),
+        rotation=np.take_along_axis(sens.rotation, renamed, 1),
+    )
+    classes = allocation.classify(sens.color)
+    steps = lattice.fit_steps(sens, classes, log_scales, delta, settings)
+    on_lattice, transforms = lattice.quantise(splats, quats, log_scales, classes, steps, settings)
+    wanted = placement.log_steps(steps, on_lattice)
+    means = splats.means.astype(np.float64)
+    exponent = placement.choose_exponent(wanted, means)
+    steps = dataclasses.replace(steps, offset=steps.offset - 256 * exponent, reach=steps.reach - 256 * exponent)
+    wanted = wanted - exponent
+    points = means / 2.0**exponent
+    bounds = placement.plan_levels(classes)
+    level_of = np.searchsorted(bounds, classes)
+    cells = placement.choose_cells(wanted[2], level_of, len(bounds))
+    boxes, placed = [], []
+    for members in placement.split(points, settings.tile_size) if len(points) else []:
+        box = placement.box_of(points[members])
+        boxes.append(box)
+        placed.append(
+            [
+                _sorted(
+                    placement.place(
+                        points, members[level_of[members] == level], box, cell, on_lattice, steps, wanted
+                    ),
+                    tiles.depth_of(box.bits, cell),
+                )
+                for level, cell in enumerate(cells)
+            ]
+        )
+    return _Scene(on_lattice, transforms, steps, exponent, boxes, bounds, cells, rows, placed)
+
+
+def _sorted(p: Placed, depth: int) -> Placed:
+    """The same splats in order of their position codes; equal cells in order of the source."""
+    o = np.argsort(position.morton(p.cells.astype(np.uint32), depth), kind="stable")
+    return Placed(p.rows[o], p.cells[o], p.offsets[o], p.exps[:, o], p.cell)
+
+
+def _codes(box: TileBox, placed: Placed) -> tuple[NDArray[np.uint64], int]:
+    depth = box.bits - placed.cell
+    return position.morton(placed.cells.astype(np.uint32), depth), depth
+
+
+def _build_tile(scene: _Scene, index: int) -> tuple[Tile, list[Level], I32]:
+    """The tile with all its lattice values, its levels, and the steps of its channels."""
+    placed, source = scene.placed[index], scene.lattice
+    rows = np.concatenate([p.rows for p in placed])
+    tile = Tile.empty(len(rows), len(source.sh))
+    tile.values[:] = source.values[:, rows]
+    tile.classes[:] = source.classes[rows]
+    tile.extents[:] = source.extents[rows]
+    tile.sh[:] = source.sh[:, rows]
+    levels = []
+    for p in placed:
+        codes, depth = _codes(scene.boxes[index], p)
+        wide = tiles.widen(codes, depth)
+        levels.append(
+            Level(tile.filled, len(codes), tile.near(wide) if len(codes) else np.zeros((0, 2), np.int32))
+        )
+        if len(codes):
+            tile.merge(wide)
+    return tile, levels, source.steps[:, rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Planes:
+    """Symbols of one level of one tile."""
+
+    order: Symbols | None
+    channels: list[Symbols]
+    extents: Symbols
+    sh: list[tuple[int, Symbols]]
+
+
+def _symbols(
+    tile: Tile, levels: list[Level], steps: I32, scene: _Scene, fitted: tuple[tuple[context.Predictor, ...], ...]
+) -> list[_Planes]:
+    result = []
+    for index, level in enumerate(levels):
+        lowest = scene.bounds[index - 1] + 1 if index else 0
+        single = scene.bounds[index] == lowest
+        sh_steps = context.step_of(scene.steps.sh[tile.classes[level.own]])
+        extents, planes = sh.symbols(tile, level, sh_steps)
+        result.append(
+            _Planes(
+                None if single else order.symbols(tile, level, lowest),
+                [context.channel_symbols(tile, level, c, fitted, steps[c, level.own]) for c in range(CHANNELS)],
+                extents,
+                planes,
+            )
+        )
+    return result
+
+
+def _fit_tables(tiles_: list[list[_Planes]], pool: ThreadPoolExecutor) -> Tables:
+    levels = [planes for tile in tiles_ for planes in tile]
+    jobs: list[list[Symbols]] = [[p.order for p in levels if p.order is not None]]
+    jobs += [[p.channels[c] for p in levels] for c in range(CHANNELS)]
+    jobs.append([p.extents for p in levels])
+    jobs += [[s for p in levels for g, s in p.sh if g == group] for group in range(1, GROUPS + 1)]
+    if not any(p.sh for p in levels):
+        jobs[1 + CHANNELS] = []
+    sets: list[entropy.TableSet | None] = list(pool.map(context.fit, jobs))
+    return Tables(sets[0], tuple(sets[1 : 1 + CHANNELS]), sets[1 + CHANNELS], tuple(sets[2 + CHANNELS :]))
+
+
+def _parameters(
+    scene: _Scene,
+    settings: Settings,
+    fitted: tuple[tuple[context.Predictor, ...], ...],
+    tables: Tables,
+    sh_count: int,
+) -> Parameters:
+    t = scene.transforms
+    return Parameters(
+        scene.exponent, settings.keep_order, sh_count, scene.bounds, scene.cells, scene.steps, t.color, t.basis,
+        t.shift, fitted, tables,
+    )  # fmt: skip
+
+
+def _code_tile(
+    scene: _Scene, p: Parameters, index: int, tile: Tile, levels: list[Level], planes: list[_Planes], total: int
+) -> list[Chunk]:
+    chunks = []
+    coarse = np.zeros(0, np.uint64)
+    for number, (level, placed, plane) in enumerate(zip(levels, scene.placed[index], planes, strict=True)):
+        if not level.count:
+            continue
+        codes, depth = _codes(scene.boxes[index], placed)
+        known = coarse >> np.uint64(3 * (tiles.DEPTH - depth))
+        kept = scene.source[placed.rows].astype(np.int32) if p.kept_order else None
+        payloads = {
+            table.POSITION: position.encode(codes, known, 3 * depth),
+            table.ORDER: order.encode(plane.order, p.tables.order, kept, total),
+            table.SCALE: _channels(plane, context.SCALE, p.tables),
+            table.OPACITY: _channels(plane, context.OPACITY, p.tables),
+            table.ROTATION: _channels(plane, context.ROTATION, p.tables),
+            table.COLOUR: _channels(plane, context.COLOR, p.tables),
+            table.POSITION_REFINEMENT: refinement.encode(placed.offsets, placed.exps, placed.cell),
+        }
+        if p.basis.shape[1]:
+            payloads[table.SH] = sh.encode(plane.extents, plane.sh, p.tables.extent, p.tables.groups)
+        chunks += [Chunk(stage, number, index, level.count, payload) for stage, payload in payloads.items()]
+        coarse = np.sort(np.concatenate([coarse, tiles.widen(codes, depth)]))
+    return chunks
+
+
+def _channels(planes: _Planes, channels: tuple[int, ...], tables: Tables) -> bytes:
+    coded = []
+    for c in channels:
+        table_set = tables.channels[c]
+        assert table_set is not None
+        coded.append(context.tokens_of(planes.channels[c], table_set))
+    return entropy.encode_planes(coded)

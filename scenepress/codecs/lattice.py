@@ -1,0 +1,182 @@
+"""The encoder's first half: from float32 splats to integers on the lattices that the stages code."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress import allocation
+from scenepress.allocation import F64, Sensitivities
+from scenepress.codecs.presets import Settings
+from scenepress.kernels import splats as kernels
+from scenepress.scene import Splats
+from scenepress.stages import color, opacity, rotation, sh
+from scenepress.stages.context import CHANNELS, GROUPS, I32, KNOTS, U8, step_of
+from scenepress.stages.parameters import Steps
+
+I64 = NDArray[np.int64]
+OCTAVE = 256 / np.log(2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lattice:
+    """A scene on its lattices: what the stages code, without loss. Rows are splats."""
+
+    classes: U8
+    """uint8 [N]."""
+    values: I32
+    """int32 [CHANNELS, N]."""
+    steps: I32
+    """int32 [CHANNELS, N]."""
+    sh: I32
+    """int32 [columns, N]: dequantised transform coefficients."""
+    sh_steps: I32
+    """int32 [N]."""
+    extents: U8
+    """uint8 [N]."""
+    frames: F64
+    """float64 [N, 3, 3]: own axes, renamed, in columns, before quantisation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Transforms:
+    """Of colour int32 [3, 3], of SH int8 [3 K, columns], and the shifts of SH int32 [15]."""
+
+    color: I32
+    basis: NDArray[np.int8]
+    shift: I32
+
+
+LARGEST = {"scale": 0.5, "opacity": 1.0, "rotation": 0.25, "color": 1.0, "sh": 0.5, "position": 1.0}
+"""Largest steps: beyond these errors are no longer small, and sensitivities say nothing. In natural logarithms of
+scale and opacity, half radians, SH coefficients, and own standard deviations."""
+
+
+def codes_of(log2_step: F64, unit: float, largest: float) -> U8:
+    """Step codes of steps of `2 ** log2_step`, at most `largest`, for integers worth `unit` each."""
+    bounded = np.minimum(log2_step, np.log2(largest))
+    codes: U8 = np.clip(np.round(16 * (bounded - np.log2(unit))), 0, 255).astype(np.uint8)
+    return codes
+
+
+def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s: Settings) -> Steps:
+    """Steps that give every value its equal share of the error; position offsets are for a grid unit of 1.
+
+    sens and log_scales follow the renamed axes; delta is the step of a value of sensitivity 1.
+    """
+    count = int(classes.max(initial=0)) + 1
+    half = allocation.half_log2
+
+    def wanted(factor: float, sensitivity: F64) -> F64:
+        log: F64 = np.log2(delta * factor) - allocation.class_means(half(sensitivity), classes, count)
+        return log
+
+    octaves = log_scales / np.log(2)
+    gaps = np.abs(np.roll(octaves, -1, 1) - np.roll(octaves, -2, 1))
+    knots = np.minimum(np.round(2 * gaps), KNOTS - 1).astype(np.intp)
+    turns = np.concatenate([half(sens.rotation[:, k]) for k in range(3)])
+    a, b = allocation.fit_groups(turns, np.tile(classes, 3), count, knots.T.ravel(), KNOTS)
+    rank = np.argsort(octaves, axis=1, kind="stable")
+    ordered = np.take_along_axis(octaves, rank, 1)
+    moves = np.take_along_axis(np.stack([half(sens.position[:, k]) for k in range(3)], 1), rank, 1)
+    fits = [allocation.fit_shape(moves[:, r], ordered, classes, count) for r in range(3)]
+    return Steps(
+        scale=codes_of(wanted(s.scale, sens.log_scale.mean(1)), 1 / OCTAVE, LARGEST["scale"]),
+        opacity=codes_of(wanted(s.opacity, sens.removal), 1 / OCTAVE, LARGEST["opacity"]),
+        # The vector part is half the angle, in radians.
+        rotation=codes_of(np.log2(delta * s.rotation) - 1 - a - b[-1], 1 / rotation.UNIT, LARGEST["rotation"]),
+        gain=np.clip(np.round(16 * (b[-1] - b)), 0, 255).astype(np.uint8),
+        color=codes_of(wanted(s.color, sens.color), 1 / color.UNIT, LARGEST["color"]),
+        sh=codes_of(wanted(s.sh, sens.color), 1 / sh.UNIT, LARGEST["sh"]),
+        offset=np.stack([np.round(256 * (np.log2(delta * s.position) - a)) for a, _ in fits]).astype(np.int32),
+        reach=round(256 * np.log2(LARGEST["position"])),
+        slope=np.stack([np.round(-256 * b) for _, b in fits]).astype(np.int32),
+    )
+
+
+def _multiples(values: F64, steps: I32) -> I32:
+    index = np.round(values / steps)
+    limit = kernels.LIMIT // steps
+    return (np.clip(index, -limit, limit) * steps).astype(np.int32)
+
+
+def fit_color(sh0: F64, weights: F64) -> I32:
+    """int32 [3, 3] rows: principal axes of the colours, weighted by float64 [N]."""
+    if not len(sh0):
+        return np.eye(3, dtype=np.int32) * color.MATRIX_UNIT
+    centred = sh0 - np.average(sh0, axis=0, weights=weights)
+    _, vectors = np.linalg.eigh((centred * weights[:, None]).T @ centred)
+    return np.round(vectors[:, ::-1].T * color.MATRIX_UNIT).astype(np.int32)
+
+
+def quantise(
+    splats: Splats, quats: F64, log_scales: F64, classes: U8, steps: Steps, s: Settings
+) -> tuple[Lattice, Transforms]:
+    """Everything but positions, on its lattice. quats and log_scales are canonical (rotation.canonical)."""
+    n = len(splats)
+    values, wide = np.empty((CHANNELS, n), np.int32), np.empty((CHANNELS, n), np.int32)
+    wide[0:3] = step_of(steps.scale[classes])
+    for k in range(3):
+        values[k] = _multiples(log_scales[:, k] * OCTAVE, wide[k])
+    wide[3] = step_of(steps.opacity[classes])
+    log_opacity = -np.logaddexp(0, -splats.opacity_logits.astype(np.float64))
+    values[3] = _multiples(np.maximum(log_opacity * OCTAVE, -opacity.LOWEST), wide[3])
+    wide[4:7] = rotation.steps(steps.rotation, steps.gain, classes, values[0:3])
+    for k in range(3):
+        values[4 + k] = _multiples(quats[:, 1 + k] * rotation.UNIT, wide[4 + k])
+    wide[7:10] = step_of(steps.color[classes])
+    matrix = fit_color(splats.sh0.astype(np.float64), 1 / wide[7].astype(np.float64) ** 2)
+    channels = splats.sh0.astype(np.float64) @ (matrix.T * (color.UNIT / color.MATRIX_UNIT))
+    for k in range(3):
+        values[7 + k] = _multiples(channels[:, k], wide[7 + k])
+    sh_steps = step_of(steps.sh[classes])
+    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone)
+    lattice = Lattice(classes, values, wide, coefficients, sh_steps, extents, frames_of(quats))
+    return lattice, Transforms(matrix, basis, shift)
+
+
+def _quantise_sh(splats: Splats, steps: I32, dead_zone: float) -> tuple[I32, U8, NDArray[np.int8], I32]:
+    n, width = len(splats), 3 * splats.shN.shape[1]
+    if not n or not width:
+        return (
+            np.zeros((0, n), np.int32),
+            np.zeros(n, np.uint8),
+            np.zeros((width, 0), np.int8),
+            np.zeros(GROUPS, np.int32),
+        )
+    x = splats.shN.reshape(n, width)
+    basis = sh.fit_basis(x, 1 / steps.astype(np.float64) ** 2)
+    forward = np.linalg.pinv(basis.astype(np.float64)) * (sh.BASIS_UNIT * sh.UNIT)
+    ratio = (x @ forward.T.astype(np.float32)) / steps[:, None]
+    size = np.abs(ratio)
+    symbols = np.floor(size + np.float32(1 - dead_zone)).astype(np.int32)
+    symbols = np.minimum(symbols, sh.LIMIT // steps[:, None])
+    used = int(np.flatnonzero(symbols.any(0)).max(initial=-1)) + 1
+    basis, symbols, size, ratio = basis[:, :used], symbols[:, :used], size[:, :used], ratio[:, :used]
+    last = np.where(symbols > 0, np.arange(1, used + 1, dtype=np.int32), 0).max(1, initial=0)
+    bounds = np.array(sh.bounds_of(used))
+    extents = np.searchsorted(bounds, last, side="left").astype(np.uint8)
+    shift = np.zeros(GROUPS, np.int32)
+    for g in range(1, GROUPS + 1):
+        block = slice(bounds[g - 1], bounds[g])
+        hit = symbols[:, block] > 0
+        if hit.any():
+            mean = float((symbols[:, block][hit] - size[:, block][hit]).mean())
+            shift[g - 1] = np.clip(np.round(mean * sh.SHIFT_UNIT), 0, sh.SHIFT_UNIT // 2)
+    signed = np.where(ratio < 0, -symbols, symbols) * steps[:, None]
+    return np.ascontiguousarray(signed.T.astype(np.int32)), extents, np.ascontiguousarray(basis), shift
+
+
+def frames_of(quats: F64) -> F64:
+    """Rotation matrices float64 [N, 3, 3] of unit quaternions (w, x, y, z)."""
+    w, x, y, z = quats.T
+    return np.stack(
+        [
+            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+        ],
+        1,
+    ).reshape(-1, 3, 3)  # fmt: skip

@@ -1,0 +1,44 @@
+"""What the encoder aims for: settings, and the four presets of the lossy codec."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How far the encoder may go. Errors are of renders with colours in 0..1."""
+
+    psnr: float
+    """dB that quantisation alone would leave, by the measured sensitivities; renders come near it."""
+    prune: float = 1.0
+    """How readily splats are dropped: 1 where the bits saved are worth the error, 0 never."""
+    dead_zone: float = 0.6
+    """SH coefficients below this many steps become 0; 0.5 is plain rounding."""
+    position: float = 1.0
+    """Factor on the steps of positions, relative to equal shares of the error."""
+    scale: float = 1.0
+    """The same for scales."""
+    opacity: float = 1.0
+    """The same for opacities."""
+    rotation: float = 1.0
+    """The same for rotations."""
+    color: float = 1.0
+    """The same for the constant SH coefficients."""
+    sh: float = 1.0
+    """The same for the other SH coefficients."""
+    name: str = ""
+    """The preset's name, for the metadata."""
+    keep_order: bool = False
+    """Keep every splat, and the order of the source."""
+    tile_size: int = 65_536
+    """Most splats in a tile."""
+
+
+PRESETS: dict[str, Settings] = {
+    "high": Settings(name="high", psnr=46.0),
+    "balanced": Settings(name="balanced", psnr=40.0),
+    "small": Settings(name="small", psnr=35.0),
+    "tiny": Settings(name="tiny", psnr=30.0),
+}
+"""By name; "balanced" is the default of the command line."""

@@ -1,0 +1,248 @@
+"""The lossy codec of static splats: which stages, in which order, with which parameters.
+
+A scene is cut into tiles, a tile into levels of falling importance. Tiles are coded independently of each
+other; a level is predicted from the levels before it. docs/spec/splats.md tells the whole story.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress import __version__, container, metadata
+from scenepress.codecs import encoder
+from scenepress.codecs.presets import PRESETS, Settings
+from scenepress.container import Chunk, Container
+from scenepress.errors import BitstreamError
+from scenepress.metadata import Metadata
+from scenepress.scene import Camera, Splats
+from scenepress.stages import (
+    color,
+    context,
+    opacity,
+    order,
+    parameters,
+    position,
+    refinement,
+    rotation,
+    scale,
+    sh,
+    table,
+    tiles,
+)
+from scenepress.stages.context import Level, Tile
+from scenepress.stages.parameters import Parameters
+from scenepress.stages.tiles import TileBox
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the fraction of the whole that is done, 0 to 1."""
+
+
+def encode(
+    splats: Splats,
+    settings: Settings = PRESETS["balanced"],
+    *,
+    cameras: Sequence[Camera] | None = None,
+    description: Metadata | None = None,
+    progress: Progress | None = None,
+) -> bytes:
+    """A `.press` file of the scene.
+
+    Args:
+        splats: finite values (scene_ops.drop_invalid); opacities may be infinite logits.
+        settings: how small, how good.
+        cameras: where the scene is looked at from, to measure what matters; synthesised if None.
+        description: metadata to carry; what the codec knows itself (count, axes, ...) is filled in.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: values that are not finite.
+    """
+    chunks = encoder.encode(splats, settings, cameras, progress or (lambda _what, _done: None))
+    meta = dataclasses.replace(
+        description or Metadata(0, 0, splats.axes, False, "splats"),
+        count=sum(c.count for c in chunks if c.stage == table.POSITION),
+        sh_degree=splats.sh_degree,
+        axes=splats.axes,
+        antialiased=splats.antialiased,
+        codec="splats",
+        preset=settings.name,
+        encoder=f"scenepress {__version__}",
+    )
+    return container.write([metadata.chunk(meta), *chunks])
+
+
+def decode(data: container.Buffer, *, levels: int | None = None, allow_truncated: bool = False) -> Splats:
+    """The scene of a `.press` file of this codec.
+
+    Args:
+        data: the file, or its beginning if `allow_truncated`.
+        levels: decode only so many levels: fewer splats, the most important ones first.
+        allow_truncated: accept a file that was cut short and decode its complete levels.
+
+    Returns:
+        Splats in order of level, tile, and position; or of the source, if the file keeps it.
+
+    Raises:
+        BitstreamError: the bytes break a rule of docs/spec.
+        ValueError: levels below 1.
+    """
+    if levels is not None and levels < 1:
+        raise ValueError(f"levels must be at least 1, got {levels}")
+    file = container.read(data, allow_truncated=allow_truncated)
+    meta = metadata.of(file)
+    if meta.codec != "splats":
+        raise BitstreamError(f"the file's codec is {meta.codec!r}, not 'splats'")
+    p = parameters.decode(bytes(file.find(table.SPLAT_PARAMETERS).payload))
+    if {0: 0, 3: 1, 8: 2, 15: 3}[p.sh_count] != meta.sh_degree:
+        raise BitstreamError(
+            f"SH degree {meta.sh_degree} in the metadata, {p.sh_count} coefficients in the parameters"
+        )
+    boxes_chunk = file.find(table.TILES)
+    boxes = tiles.decode(bytes(boxes_chunk.payload), boxes_chunk.count)
+    available = min(len(p.bounds), file.complete_levels) if file.truncated else len(p.bounds)
+    wanted = available if levels is None else min(levels, available)
+    by_place = _payloads(file, len(boxes), len(p.bounds))
+    total = sum(c.count for c in file.select(table.POSITION))
+    with ThreadPoolExecutor() as pool:
+        parts = list(
+            pool.map(lambda i: _decode_tile(p, boxes[i], by_place, i, wanted, meta.count), range(len(boxes)))
+        )
+    if not file.truncated and total != meta.count:
+        raise BitstreamError(f"{total} splats in the chunks, {meta.count} in the metadata")
+    scene = _join(parts, wanted, p)
+    return dataclasses.replace(scene, antialiased=meta.antialiased, axes=meta.axes)
+
+
+_Payloads = dict[tuple[int, int, int], Chunk]
+
+
+def _payloads(file: Container, tile_count: int, level_count: int) -> _Payloads:
+    """Chunks by (tile, level, stage), after checking that they name tiles and levels that exist."""
+    result: _Payloads = {}
+    for chunk in file.chunks:
+        if chunk.stage < table.FIRST_LEVEL_STAGE:
+            continue
+        if chunk.tile >= tile_count or chunk.level >= level_count:
+            raise BitstreamError(
+                f"{table.describe(chunk.stage)} chunk for level {chunk.level}, tile {chunk.tile}: no such place"
+            )
+        result[chunk.tile, chunk.level, chunk.stage] = chunk
+    return result
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """One decoded tile: float arrays in columns of the tile, and its levels' sizes."""
+
+    splats: Splats
+    counts: list[int]
+    indices: NDArray[np.int32] | None
+
+
+def _decode_tile(p: Parameters, box: TileBox, chunks: _Payloads, index: int, wanted: int, kept: int) -> _Part:
+    counts = [
+        chunks[index, level, table.POSITION].count if (index, level, table.POSITION) in chunks else 0
+        for level in range(wanted)
+    ]
+    capacity = sum(counts)
+    if max(counts, default=0) > position.MAX_COUNT or capacity > 4 * position.MAX_COUNT:
+        raise BitstreamError(f"tile {index} claims {capacity} splats")
+    tile = Tile.empty(capacity, p.basis.shape[1])
+    offsets, indices = [], []
+    for level, count in enumerate(counts):
+        if not count:
+            continue
+
+        def payload(stage: int, level: int = level, count: int = count) -> bytes:
+            chunk = chunks.get((index, level, stage))
+            if chunk is None or chunk.count != count:
+                raise BitstreamError(
+                    f"{table.describe(stage)} of level {level}, tile {index}: "
+                    + ("missing" if chunk is None else f"{chunk.count} splats, not {count}")
+                )
+            return bytes(chunk.payload)
+
+        offset, index_of = _decode_level(p, box, tile, level, count, payload, kept)
+        offsets.append(offset)
+        indices.append(index_of)
+    points = np.concatenate(offsets) if offsets else np.zeros((0, 3), np.int64)
+    kept_indices = np.concatenate([i for i in indices if i is not None]) if p.kept_order and indices else None
+    return _Part(_dequantise(p, box, tile, points), counts, kept_indices)
+
+
+def _decode_level(
+    p: Parameters, box: TileBox, tile: Tile, level: int, count: int, payload: Callable[[int], bytes], kept: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
+    depth = tiles.depth_of(box.bits, p.cells[level])
+    cell = box.bits - depth
+    coarse = tile.codes >> np.uint64(3 * (tiles.DEPTH - depth))
+    codes = position.decode(payload(table.POSITION), count, coarse, 3 * depth)
+    wide = tiles.widen(codes, depth)
+    here = Level(tile.filled, count, tile.near(wide))
+    lowest = p.bounds[level - 1] + 1 if level else 0
+    indices = order.decode(
+        payload(table.ORDER), tile, here, lowest, p.bounds[level], p.tables.order, kept if p.kept_order else None
+    )
+    s, t = p.steps, p.tables
+    scale.decode(payload(table.SCALE), tile, here, s.scale, p.predictors, t.channels)
+    opacity.decode(payload(table.OPACITY), tile, here, s.opacity, p.predictors, t.channels)
+    rotation.decode(payload(table.ROTATION), tile, here, s.rotation, s.gain, p.predictors, t.channels)
+    classes = tile.classes[here.own]
+    exps, _ = refinement.exponents(
+        s.offset, s.slope, s.reach, classes, tile.values[:3, here.own], tile.values[4:7, here.own], cell
+    )
+    cells = position.unmorton(codes, depth).astype(np.int64)
+    offsets = refinement.decode(payload(table.POSITION_REFINEMENT), cells, exps, cell)
+    color.decode(payload(table.COLOUR), tile, here, s.color, p.predictors, t.channels)
+    if p.basis.shape[1]:
+        sh.decode(payload(table.SH), tile, here, context.step_of(s.sh[classes]), t.extent, t.groups)
+    tile.merge(wide)
+    return offsets, indices
+
+
+def _dequantise(p: Parameters, box: TileBox, tile: Tile, offsets: NDArray[np.int64]) -> Splats:
+    v = tile.values
+    points = (offsets + np.array(box.corner, np.int64)).astype(np.float64) * 2.0**p.exponent
+    vectors = v[4:7].astype(np.float64) / rotation.UNIT
+    real = np.sqrt(np.maximum(1.0 - (vectors * vectors).sum(0), 0.0))
+    steps = context.step_of(p.steps.sh[tile.classes])
+    return Splats(
+        means=points.astype(np.float32),
+        quats=np.ascontiguousarray(np.concatenate([real[None], vectors]).T.astype(np.float32)),
+        log_scales=np.ascontiguousarray(scale.dequantise(v[0:3]).T),
+        opacity_logits=opacity.dequantise(v[3]),
+        sh0=color.dequantise(v[7:10], p.color),
+        shN=sh.dequantise(tile.sh, steps, p.shift, p.basis),
+    )
+
+
+def _join(parts: list[_Part], levels: int, p: Parameters) -> Splats:
+    """Tiles to one scene, level by level; or in the order of the source."""
+    if not parts:
+        return _dequantise(p, TileBox((0, 0, 0), 1), Tile.empty(0, p.basis.shape[1]), np.zeros((0, 3), np.int64))
+    starts = np.cumsum([0] + [len(part.splats) for part in parts])
+    pieces = []
+    for level in range(levels):
+        for part, start in zip(parts, starts, strict=False):
+            first = start + sum(part.counts[:level])
+            pieces.append(np.arange(first, first + part.counts[level]))
+    rows = np.concatenate(pieces) if pieces else np.zeros(0, np.intp)
+    whole = Splats(
+        np.concatenate([part.splats.means for part in parts]),
+        np.concatenate([part.splats.quats for part in parts]),
+        np.concatenate([part.splats.log_scales for part in parts]),
+        np.concatenate([part.splats.opacity_logits for part in parts]),
+        np.concatenate([part.splats.sh0 for part in parts]),
+        np.concatenate([part.splats.shN for part in parts]),
+    )
+    if p.kept_order and len(rows):
+        indices = np.concatenate([part.indices for part in parts if part.indices is not None])
+        if len(np.unique(indices)) != len(indices):
+            raise BitstreamError("order: two splats have the same source index")
+        rows = np.argsort(indices, kind="stable")
+    return whole.take(rows)

@@ -1,0 +1,236 @@
+"""What every predicted attribute shares: steps, neighbours, predictions and their contexts.
+
+A tile is coded level by level. The splats of a level are predicted from two near splats of the levels
+before it and from channels of the same splat that are already known; the distance of the prediction to
+the lattice, the disagreement of the neighbours and the importance class choose the entropy context.
+Nothing depends on another splat of the same level, so a level decodes in parallel.
+Normative text: docs/spec/context.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.errors import BitstreamError
+from scenepress.kernels import splats as kernels
+from scenepress.stages import entropy
+from scenepress.stages.entropy import Plane, PlaneDecoder, TableSet
+
+I32 = NDArray[np.int32]
+U8 = NDArray[np.uint8]
+U64 = NDArray[np.uint64]
+
+SCALE, OPACITY, ROTATION, COLOR = (0, 1, 2), (3,), (4, 5, 6), (7, 8, 9)
+CHANNELS = 10
+"""Predicted integer channels of a splat: 3 of scale, 1 of opacity, 3 of rotation, 3 of colour."""
+INPUTS: tuple[tuple[int, ...], ...] = ((), (0,), (0, 1), (0, 1, 2), (), (4,), (4, 5), (3,), (7,), (7, 8))
+"""For each channel, the channels of the same splat that it is predicted from."""
+MAX_CLASSES = 16
+CONTEXTS = MAX_CLASSES * kernels.PHASES * kernels.SPREADS
+CLASS_CONTEXTS = 1 + 4 * MAX_CLASSES
+EXTENT_BINS = 10
+EXTENT_CONTEXTS = MAX_CLASSES * EXTENT_BINS
+SH_CONTEXTS = MAX_CLASSES * 6
+GROUPS = 15
+"""SH extents beyond 0; group g holds the coefficients that extent g adds."""
+KNOTS = 13
+"""Rotation steps are given for scale differences of 0, 1/2, ..., 6 octaves."""
+
+_MANTISSAS = np.array(
+    [
+        16384,
+        17109,
+        17867,
+        18658,
+        19484,
+        20347,
+        21247,
+        22188,
+        23170,
+        24196,
+        25268,
+        26386,
+        27554,
+        28774,
+        30048,
+        31379,
+    ]
+)
+"""round(2 ** (14 + i / 16)), listed so that no power function decides a step."""
+
+
+def step_of(code: NDArray[np.integer]) -> I32:
+    """Quantisation step >= 1 of a step code 0..255: 2 ** (code / 16) in 14-bit mantissas, floored."""
+    wide = code.astype(np.int64)
+    steps: I32 = ((_MANTISSAS[wide & 15] << (wide >> 4)) >> 14).astype(np.int32)
+    return steps
+
+
+def axes(vectors: I32) -> NDArray[np.int64]:
+    """int64 [3, 3, n]: rotation matrices in units of 2**-30; [i, k] is world component i of own axis k.
+
+    vectors int32 [3, n]: quaternion vector parts in units of 2**-15; the real part is what is left of 1.
+    """
+    x, y, z = np.clip(vectors.astype(np.int64), -(1 << 15), 1 << 15)
+    rest = np.maximum((1 << 30) - x * x - y * y - z * z, 0)
+    w = np.sqrt(rest.astype(np.float64)).astype(np.int64)  # The exact floor, as rest < 2**53.
+    one = 1 << 29
+    rows = (
+        (one - y * y - z * z, x * y - w * z, x * z + w * y),
+        (x * y + w * z, one - x * x - z * z, y * z - w * x),
+        (x * z - w * y, y * z + w * x, one - x * x - y * y),
+    )
+    return 2 * np.stack([np.stack(row) for row in rows])
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """How one channel is predicted: int32 bias [classes] and int16 weights (4096 = 1)."""
+
+    bias: I32
+    weights: I32
+
+
+@dataclasses.dataclass
+class Tile:
+    """The splats of one tile that are already known, in order of decoding; grows level by level."""
+
+    values: I32
+    """int32 [CHANNELS, capacity]."""
+    classes: U8
+    """uint8 [capacity]: importance, 0 the most important."""
+    extents: U8
+    """uint8 [capacity]: SH extent, 0..15."""
+    sh: I32
+    """int32 [columns, capacity]: dequantised SH transform coefficients."""
+    filled: int
+    """Columns in use."""
+    codes: U64
+    """uint64 [filled]: 63-bit Morton codes, sorted."""
+    columns: I32
+    """int32 [filled]: column of each of `codes`."""
+
+    @staticmethod
+    def empty(capacity: int, sh_columns: int) -> Tile:
+        """A tile that can hold `capacity` splats."""
+        return Tile(
+            np.zeros((CHANNELS, capacity), np.int32),
+            np.zeros(capacity, np.uint8),
+            np.zeros(capacity, np.uint8),
+            np.zeros((sh_columns, capacity), np.int32),
+            0,
+            np.zeros(0, np.uint64),
+            np.zeros(0, np.int32),
+        )
+
+    def near(self, codes: U64) -> I32:
+        """Columns of the two neighbours of each of the sorted `codes`: int32 [n, 2], or [0, 2]."""
+        if not self.filled:
+            return np.zeros((0, 2), np.int32)
+        return self.columns[kernels.neighbours(codes, self.codes)]
+
+    def merge(self, codes: U64) -> None:
+        """Count the level whose sorted `codes` were just decoded as known."""
+        columns = np.arange(self.filled, self.filled + len(codes), dtype=np.int32)
+        at = np.searchsorted(self.codes, codes, side="right")
+        self.codes = np.insert(self.codes, at, codes)
+        self.columns = np.insert(self.columns, at, columns)
+        self.filled += len(codes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """Where one level of one tile lies: its splats are columns first .. first + count - 1 of the tile."""
+
+    first: int
+    count: int
+    near: I32
+    """int32 [count, 2]: columns of the neighbours, or [0, 2]."""
+
+    @property
+    def own(self) -> slice:
+        """The level's columns."""
+        return slice(self.first, self.first + self.count)
+
+
+@dataclasses.dataclass(frozen=True)
+class Symbols:
+    """One plane before entropy coding: int32 values and uint8 contexts, [n] both."""
+
+    values: I32
+    contexts: U8
+    signed: bool = True
+
+
+def tokens_of(symbols: Symbols, table_set: TableSet) -> Plane:
+    """The plane that codes `symbols`."""
+    tokens, raw, lengths = entropy.tokenize(symbols.values, symbols.signed)
+    return Plane(tokens, symbols.contexts, table_set, raw, lengths)
+
+
+def fit(symbols: Sequence[Symbols]) -> TableSet | None:
+    """The tables for all planes of one kind; None if there is nothing to code."""
+    if not sum(len(s.values) for s in symbols):
+        return None
+    tokens = np.concatenate([entropy.tokenize(s.values, s.signed)[0] for s in symbols])
+    contexts = np.concatenate([s.contexts for s in symbols])
+    return entropy.fit(entropy.histogram(tokens, contexts, int(contexts.max()) + 1))
+
+
+def decode_plane(decoder: PlaneDecoder, table_set: TableSet | None, contexts: U8, signed: bool = True) -> I32:
+    """Values of the next plane.
+
+    Raises:
+        BitstreamError: damaged, or the file has no table for a context.
+    """
+    if not len(contexts):
+        return np.zeros(0, np.int32)
+    if table_set is None or int(contexts.max()) >= len(table_set.context_map):
+        raise BitstreamError("a plane needs an entropy table that the splat parameters do not have")
+    return decoder.values(table_set, contexts, signed)
+
+
+def channel_contexts(
+    tile: Tile, level: Level, channel: int, predictors: Sequence[Sequence[Predictor]], steps: I32
+) -> tuple[I32, U8, U8]:
+    """Base, contexts and flips of one channel (kernels.predict) with the level's predictor."""
+    predictor = predictors[1 if len(level.near) else 0][channel]
+    return kernels.predict(
+        tile.values, level.first, level.near, channel, np.array(INPUTS[channel], np.int32),
+        predictor.weights, predictor.bias, tile.classes[level.own], np.ascontiguousarray(steps),
+    )  # fmt: skip
+
+
+def channel_symbols(
+    tile: Tile, level: Level, channel: int, predictors: Sequence[Sequence[Predictor]], steps: I32
+) -> Symbols:
+    """What codes `channel` of the level, whose lattice values already stand in the tile."""
+    base, contexts, flip = channel_contexts(tile, level, channel, predictors, steps)
+    k = tile.values[channel, level.own] // steps - base
+    return Symbols(np.where(flip != 0, -k, k).astype(np.int32), contexts)
+
+
+def decode_channel(
+    decoder: PlaneDecoder, tile: Tile, level: Level, channel: int, predictors: Sequence[Sequence[Predictor]],
+    steps: I32, table_set: TableSet | None,
+) -> None:  # fmt: skip
+    """Decode one channel of the level into the tile."""
+    base, contexts, flip = channel_contexts(tile, level, channel, predictors, steps)
+    symbols = decode_plane(decoder, table_set, contexts)
+    tile.values[channel, level.own] = kernels.reconstruct(base, flip, symbols, np.ascontiguousarray(steps))
+
+
+def unpack_bits(payload: bytes, lengths: U8) -> NDArray[np.uint32]:
+    """Bit fields uint32 [n] of `lengths` bits each (kernels.unpack_bits).
+
+    Raises:
+        BitstreamError: bits are missing, or set where there should be none.
+    """
+    try:
+        return kernels.unpack_bits(payload, lengths)
+    except ValueError as error:
+        raise BitstreamError(str(error)) from None

@@ -1,0 +1,108 @@
+"""Rotation: the vector part of a canonical quaternion, with steps that follow the splat's shape.
+
+The encoder renames the splat's axes (24 ways that keep it the same Gaussian) so that the rotation is as
+close to the identity as can be; the vector part (x, y, z) of that quaternion, in units of 2**-15, is what
+is coded. A turn about an axis matters as much as the other two scales differ, so the step of each
+component depends on that difference. Normative text: docs/spec/rotation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.stages import context, entropy
+from scenepress.stages.context import I32, KNOTS, ROTATION, U8, Level, Predictor, Tile, step_of
+
+UNIT = 1 << 15
+"""Vector-part components are integers in units of 1 / UNIT."""
+
+
+def steps(base: U8, gain: U8, classes: U8, scales: I32) -> I32:
+    """int32 [3, n]: step of each component.
+
+    base uint8 [classes], gain uint8 [KNOTS]: step codes that are added; scales int32 [3, n] in 1/256 octave.
+    """
+    out = np.empty_like(scales)
+    for axis in range(3):
+        gap = np.abs(scales[(axis + 1) % 3].astype(np.int64) - scales[(axis + 2) % 3])
+        knot = np.minimum((gap + 64) >> 7, KNOTS - 1)
+        out[axis] = step_of(np.minimum(base[classes].astype(np.int64) + gain[knot], 255))
+    return out
+
+
+def _octahedral() -> NDArray[np.float64]:
+    """[24, 4] unit quaternions (w, x, y, z), w >= 0 first non-zero positive, of the cube's rotations."""
+    r = np.sqrt(0.5)
+    found = [np.eye(4)[i] for i in range(4)]
+    for i in range(4):
+        for j in range(i + 1, 4):
+            for sign in (1.0, -1.0):
+                q = np.zeros(4)
+                q[i], q[j] = r, sign * r
+                found.append(q)
+    for bits in range(8):
+        found.append(np.array([0.5] + [0.5 if bits >> b & 1 else -0.5 for b in range(3)]))
+    return np.array(found)
+
+
+OCTAHEDRAL = _octahedral()
+
+
+def multiply(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Hamilton product of quaternions (w, x, y, z), float64 [..., 4]."""
+    pw, px, py, pz = np.moveaxis(p, -1, 0)
+    qw, qx, qy, qz = np.moveaxis(q, -1, 0)
+    return np.stack(
+        [
+            pw * qw - px * qx - py * qy - pz * qz,
+            pw * qx + px * qw + py * qz - pz * qy,
+            pw * qy - px * qz + py * qw + pz * qx,
+            pw * qz + px * qy - py * qx + pz * qw,
+        ],
+        -1,
+    )
+
+
+def canonical(quats: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The same orientations with axes renamed: (float64 [n, 4] unit quaternions with w > 0, permutation [n, 3]).
+
+    Own axis k of the result is own axis permutation[:, k] of the input, up to sign. Zero quaternions
+    count as the identity.
+    """
+    q = quats.astype(np.float64)
+    norm = np.linalg.norm(q, axis=1, keepdims=True)
+    q = np.where(norm > 0, q / np.where(norm > 0, norm, 1), [1.0, 0, 0, 0])
+    flipped = OCTAHEDRAL * [1, -1, -1, -1]
+    best = np.abs(q @ flipped.T).argmax(1)
+    out = multiply(q, OCTAHEDRAL[best])
+    out *= np.where(out[:, :1] < 0, -1.0, 1.0)
+    w, x, y, z = OCTAHEDRAL.T
+    matrix = np.array(
+        [
+            [w * w + x * x - y * y - z * z, 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), w * w - x * x + y * y - z * z, 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z],
+        ]
+    )
+    return out, np.abs(matrix).argmax(0).T[best]
+
+
+def decode(
+    payload: bytes, tile: Tile, level: Level, base: U8, gain: U8, predictors: Sequence[Sequence[Predictor]],
+    tables: Sequence[entropy.TableSet | None],
+) -> None:  # fmt: skip
+    """Decode the three components of the level into the tile. Scales must be known.
+
+    Raises:
+        BitstreamError: damaged payload.
+    """
+    decoder = entropy.PlaneDecoder(payload)
+    wanted = steps(base, gain, tile.classes[level.own], tile.values[:3, level.own])
+    for channel in ROTATION:
+        context.decode_channel(
+            decoder, tile, level, channel, predictors, wanted[channel - ROTATION[0]], tables[channel]
+        )
+    decoder.finish()
