@@ -1,10 +1,12 @@
 """Golden streams: every decoder, now and later, gives these bits, and refuses these files."""
 
+import dataclasses
 import hashlib
 import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scenepress import container, metadata
@@ -36,6 +38,33 @@ def test_valid_stream(name: str) -> None:
     assert len(scene) == expected["count"]
     for array, checksum in expected["crc32c"].items():
         assert f"{crc32c(getattr(scene, array).tobytes()):08X}" == checksum, array
+
+
+def mutated(payload: bytes, rng: np.random.Generator) -> bytes:
+    """One to four bytes changed, put in or taken out, most of them near the start."""
+    changed = bytearray(payload)
+    for _ in range(rng.integers(1, 5)):
+        reach = len(changed) if rng.random() < 0.3 else min(len(changed), 600)
+        at = int(rng.integers(max(reach, 1)))
+        end = at + int(rng.integers(0, 3))
+        changed[at:end] = rng.integers(0, 256, rng.integers(0, 3), np.uint8).tobytes()
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("name", MANIFEST["valid"])
+def test_mutated_payloads_raise_only_bitstream_errors(name: str) -> None:
+    chunks = container.read((FOLDER / f"{name}.press").read_bytes()).chunks
+    rng = np.random.default_rng(len(name))
+    refused = 0
+    for _ in range(60):
+        which = int(rng.integers(len(chunks)))
+        chunk = dataclasses.replace(chunks[which], payload=mutated(bytes(chunks[which].payload), rng))
+        data = container.write([*chunks[:which], chunk, *chunks[which + 1 :]])
+        try:
+            decode(data)
+        except BitstreamError:
+            refused += 1
+    assert refused >= 20
 
 
 @pytest.mark.parametrize("name", MANIFEST["damaged"])

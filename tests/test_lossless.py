@@ -141,6 +141,22 @@ def test_kernels_agree(pairs: list[tuple[int, int]], start: int) -> None:
                 kernel.expand(tokens, bases, table, raw[: (end - 1) // 8], start)
 
 
+@given(
+    words=arrays(np.uint32, 30, elements=words),
+    leaves=st.sets(st.integers(0, 2**32 - 1), max_size=200),
+    singles=st.sets(words, max_size=20),
+)
+def test_kernels_assign_alike(words: np.ndarray, leaves: set[int], singles: set[int]) -> None:
+    bases = np.array([*sorted(leaves), *sorted(singles)], np.uint32)
+    tokens = [kernel.assign(words, bases, len(leaves)).tolist() for kernel in kernels.BACKENDS.values()]
+    assert all(other == tokens[0] for other in tokens)
+    for word, token in zip(words.tolist(), tokens[0], strict=True):
+        if word in singles:
+            assert bases[token] == word
+        else:
+            assert token == max(sum(base <= word for base in leaves) - 1, 0)
+
+
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_scene_round_trip(degree: int) -> None:
     scene = dataclasses.replace(trained_like(3000, degree), antialiased=True, axes="RUB")

@@ -18,6 +18,16 @@ static void check_lengths(const Input1<uint8_t>& lengths) {
     if (lengths.data()[i] > 32) throw std::invalid_argument("a length exceeds 32 bits");
 }
 
+static Array<uint8_t> assign(Input1<uint32_t> words, Input1<uint32_t> bases, size_t leaves) {
+  if (bases.size() > 256 || leaves > bases.size()) throw std::invalid_argument("at most 256 tokens");
+  auto tokens = new_array<uint8_t>({words.size()});
+  without_gil([&] {
+    scenepress::assign_tokens(words.data(), words.size(), bases.data(), leaves, bases.size() - leaves,
+                              tokens.data());
+  });
+  return tokens;
+}
+
 static Array<uint8_t> pack_bits(Input1<uint32_t> values, Input1<uint8_t> lengths) {
   if (values.size() != lengths.size()) throw std::invalid_argument("values and lengths differ in size");
   check_lengths(lengths);
@@ -42,6 +52,7 @@ static std::pair<Array<uint32_t>, uint64_t> expand(Input1<uint8_t> tokens, Input
 
 void bind_lossless(nb::module_& m) {
   auto lossless = m.def_submodule("lossless");
+  lossless.def("assign", &assign);
   lossless.def("pack_bits", &pack_bits);
   lossless.def("expand", &expand);
 }

@@ -19,7 +19,30 @@ uint64_t load_window_inside(const uint8_t* data) {
   return window;
 }
 
+// How many of `count` increasing values are <= word. The steps do not depend on the outcomes, so nothing is
+// mispredicted.
+size_t count_not_above(const uint32_t* values, size_t count, uint32_t word) {
+  const uint32_t* first = values;
+  for (size_t left = count; left > 1;) {
+    const size_t half = left / 2;
+    first = first[half - 1] <= word ? first + half : first;
+    left -= half;
+  }
+  return static_cast<size_t>(first - values) + (count && *first <= word);
+}
+
 }  // namespace
+
+void assign_tokens(const uint32_t* words, size_t n, const uint32_t* bases, size_t leaves, size_t singles,
+                   uint8_t* tokens) {
+  const uint32_t* values = bases + leaves;
+  for (size_t i = 0; i < n; ++i) {
+    const size_t leaf = count_not_above(bases, leaves, words[i]);
+    const size_t below = count_not_above(values, singles, words[i]);
+    const bool is_single = below && values[below - 1] == words[i];
+    tokens[i] = static_cast<uint8_t>(is_single ? leaves + below - 1 : leaf - (leaf != 0));
+  }
+}
 
 size_t packed_size(const uint8_t* lengths, size_t n) {
   uint64_t bits = 0;

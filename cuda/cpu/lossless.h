@@ -6,6 +6,11 @@
 
 namespace scenepress {
 
+// tokens[i] = the last of `leaves` increasing bases that is <= words[i] (0 if none is), or leaves + k if words[i]
+// is the k-th of `singles` increasing values after them. leaves + singles <= 256.
+void assign_tokens(const uint32_t* words, size_t n, const uint32_t* bases, size_t leaves, size_t singles,
+                   uint8_t* tokens);
+
 // Bytes that the low lengths[i] <= 32 bits of n values take.
 size_t packed_size(const uint8_t* lengths, size_t n);
 

@@ -96,6 +96,10 @@ def measure_splats(
 # lossless.cpp: the submodule `lossless`; see kernels.lossless.Kernels for shapes.
 class lossless:
     @staticmethod
+    def assign(
+        words: NDArray[np.uint32], bases: NDArray[np.uint32], leaves: int
+    ) -> NDArray[np.uint8]: ...
+    @staticmethod
     def pack_bits(values: NDArray[np.uint32], lengths: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
     @staticmethod
     def expand(

@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 class Kernels(Protocol):
     """What a backend provides. Arrays are C-contiguous."""
 
+    def assign(
+        self, words: NDArray[np.uint32], bases: NDArray[np.uint32], leaves: int
+    ) -> NDArray[np.uint8]:
+        """Words -> tokens: the last of the first `leaves` bases that is not above the word (0 if none).
+
+        A word that equals one of the bases after them gets its number instead. Both parts increase.
+        """
+
     def pack_bits(self, values: NDArray[np.uint32], lengths: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The low lengths[i] <= 32 bits of each value, least significant first, padded with zero bits."""
 
@@ -31,6 +39,16 @@ class Kernels(Protocol):
 
 class Reference(NamedTuple):
     """NumPy, normative."""
+
+    def assign(
+        self, words: NDArray[np.uint32], bases: NDArray[np.uint32], leaves: int
+    ) -> NDArray[np.uint8]:
+        """See Kernels."""
+        tokens = np.maximum(np.searchsorted(bases[:leaves], words, "right") - 1, 0)
+        if len(bases) > leaves:
+            near = np.minimum(np.searchsorted(bases[leaves:], words), len(bases) - leaves - 1)
+            tokens = np.where(bases[leaves:][near] == words, near + leaves, tokens)
+        return tokens.astype(np.uint8)
 
     def pack_bits(self, values: NDArray[np.uint32], lengths: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See Kernels."""

@@ -31,9 +31,7 @@ SH_COUNTS = (0, 3, 8, 15)
 COMPLETED = 0x01
 """Flag: rotations are stored as selector, three components, residual."""
 
-REFERS_TO = {8: (7, 8), 9: (8, 8), 12: (11, 24), 13: (12, 24)}
-"""Column -> the column its contexts come from, and how many contexts; before rotations are completed."""
-SH_CONTEXTS = 24
+CONTEXTS = 32
 ENERGY_TOP = 28
 
 Tokens = NDArray[np.uint8]
@@ -129,6 +127,7 @@ class _Writer:
                 self.words[number] = words
                 self.tokens[number] = choose.assign(words, alphabet)
         self.planes: dict[int, entropy.Plane] = {}
+        self.bucket_views: dict[int, list[View]] = {}
         self.raw: list[tuple[Words, NDArray[np.uint8]]] = []
 
     def payload(self) -> bytes:
@@ -159,7 +158,7 @@ class _Writer:
         sums = [_sum_views(views, refs, self.tokens, self.count) for refs in references]
         squash = None
         if len(views) > 1:
-            squash = choose.squash_lut(np.concatenate(sums), SH_CONTEXTS)
+            squash = choose.squash_lut(np.concatenate(sums), CONTEXTS)
             sums = [squash[s] for s in sums]
         contexts = 1 + max(int(s.max()) for s in sums)
         counts = sum(
@@ -189,15 +188,11 @@ class _Writer:
         numbers, plain = self.layout[g], PLAIN + self.completed
         none: list[list[tuple[int, int]]] = [[] for _ in numbers]
         if g < plain:
-            moved = g - self.completed if g >= QUAT.stop else -1
-            if moved not in REFERS_TO:
-                return [], none
-            column, buckets = REFERS_TO[moved][0] + self.completed, REFERS_TO[moved][1]
-            view = self._bucket_view(column, buckets)
-            return view, [[(0, column)]] if view else none
+            column = self._best_reference(g)
+            return ([], none) if column is None else (self._bucket_view(column), [[(0, column)]])
         colour = g - plain
         if colour:
-            view = self._bucket_view(g - 1, SH_CONTEXTS)
+            view = self._bucket_view(g - 1)
             return view, [[(0, number - 1)] for number in numbers] if view else none
         top = ENERGY_TOP
         if self.count * len(numbers) < 4096 or len(numbers) == 1:
@@ -208,13 +203,26 @@ class _Writer:
         ]
         return views, [_energy_references(number, plain) for number in numbers]
 
-    def _bucket_view(self, g: int, buckets: int) -> list[View]:
-        tokens = np.concatenate([self.tokens[k] for k in self.layout[g]])
-        buckets = min(buckets, len(tokens) // 512)
-        if buckets < 2:
-            return []
-        counts = np.bincount(tokens, minlength=256)
-        return [View(g, choose.bucket_lut(self.alphabets[g], counts, buckets))]
+    def _best_reference(self, g: int) -> int | None:
+        """The earlier column that says most about column g, or None if contexts cost more than they save."""
+        tokens = self.tokens[g]
+        alone = entropy.histogram(tokens, np.zeros(self.count, np.uint8), 1)
+        costs: dict[int | None, float] = {None: choose.table_cost(alone)}
+        for column in range(g):
+            for view in self._bucket_view(column):
+                contexts = view.lut[self.tokens[column]]
+                costs[column] = choose.table_cost(entropy.histogram(tokens, contexts, CONTEXTS))
+        return min(costs, key=lambda column: costs[column])
+
+    def _bucket_view(self, g: int) -> list[View]:
+        """A view of group g that tells its tokens apart as far as there are enough of them; else none."""
+        if g not in self.bucket_views:
+            tokens = np.concatenate([self.tokens[k] for k in self.layout[g]])
+            buckets = min(CONTEXTS, len(tokens) // 512)
+            counts = np.bincount(tokens, minlength=256)
+            lut = choose.bucket_lut(self.alphabets[g], counts, max(buckets, 1))
+            self.bucket_views[g] = [View(g, lut)] if buckets > 1 else []
+        return self.bucket_views[g]
 
 
 class _Reader:

@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.kernels import lossless as kernels
 from scenepress.stages.lossless import words as maps
 from scenepress.stages.lossless.model import Alphabet, Lut
 from scenepress.stages.lossless.words import Map, Words
@@ -58,14 +59,7 @@ def choose_alphabet(words: Words) -> Alphabet:
 
 def assign(words: Words, alphabet: Alphabet) -> NDArray[np.uint8]:
     """The token of every word; a single value goes before the leaf around it."""
-    leaves, singles = alphabet.bases[: alphabet.leaves], alphabet.bases[alphabet.leaves :]
-    tokens = np.zeros(len(words), np.uint8)
-    if len(leaves):
-        tokens = (np.searchsorted(leaves, words, "right") - 1).astype(np.uint8)
-    if len(singles):
-        near = np.minimum(np.searchsorted(singles, words), len(singles) - 1)
-        tokens = np.where(singles[near] == words, near + len(leaves), tokens).astype(np.uint8)
-    return tokens
+    return kernels.select().assign(np.ascontiguousarray(words), alphabet.bases, alphabet.leaves)
 
 
 def bucket_lut(alphabet: Alphabet, counts: NDArray[np.int64], buckets: int) -> Lut:
@@ -90,6 +84,15 @@ def magnitude_lut(alphabet: Alphabet, mapped: Mapped, top: int) -> Lut:
     lut[: len(alphabet)] = np.rint(2 * (octaves - octaves.max()) + top).clip(0, top)
     lut[len(alphabet) :] = lut[len(alphabet) - 1]
     return lut
+
+
+def table_cost(counts: NDArray[np.int64]) -> float:
+    """Bits of symbols counted [contexts, symbols], and roughly of their tables."""
+    used = counts[counts > 0]
+    totals = counts.sum(axis=1)
+    totals = totals[totals > 0]
+    data = (totals * np.log2(totals)).sum() - (used * np.log2(used)).sum()
+    return float(data) + 3 * len(used) + 30 * len(totals)
 
 
 def squash_lut(sums: NDArray[np.uint8], buckets: int) -> Lut:
