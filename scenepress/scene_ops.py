@@ -133,6 +133,11 @@ def convert_axes(splats: Splats, axes: Axes) -> Splats:
     if axes == splats.axes:
         return splats
     flip = np.array([a != b for a, b in zip(axes, splats.axes, strict=True)])
+    return dataclasses.replace(_flip(splats, flip), axes=axes)
+
+
+def _flip(splats: Splats, flip: NDArray[np.bool_]) -> Splats:
+    """The scene with the coordinate axes of the mask [3] negated."""
     fx, fy, fz = np.where(flip, np.float32(-1), np.float32(1))
     # F R F is a rotation whatever the determinant of F; it negates pairs of components.
     quat_signs = np.array([1, fy * fz, fx * fz, fx * fy], np.float32)
@@ -143,5 +148,91 @@ def convert_axes(splats: Splats, axes: Axes) -> Splats:
         means=splats.means * np.array([fx, fy, fz], np.float32),
         quats=splats.quats * quat_signs,
         shN=splats.shN * sh_signs,
-        axes=axes,
     )
+
+
+def transform(
+    splats: Splats, rotation: NDArray[np.float64], translation: NDArray[np.float64], scale: float = 1.0
+) -> Splats:
+    """Move a scene: x -> scale * rotation @ x + translation, with its rotations, sizes and SH.
+
+    Args:
+        splats: the scene.
+        rotation: float64 [3, 3], orthogonal; of determinant -1 for a mirror image.
+        translation: float64 [3], scene units.
+        scale: positive.
+
+    Raises:
+        ValueError: `rotation` is not orthogonal to 1e-4, or `scale` not positive and finite.
+    """
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or not 0 < scale < np.inf:
+        raise ValueError(f"not a similarity: rotation {rotation.tolist()}, scale {scale}")
+    flip = np.array([np.linalg.det(rotation) < 0, False, False])
+    scene = _flip(splats, flip)
+    proper = rotation @ np.diag(np.where(flip, -1.0, 1.0))
+    with np.errstate(over="ignore", invalid="ignore"):  # Values out of range become audit()'s findings.
+        return dataclasses.replace(
+            scene,
+            means=(scene.means.astype(np.float64) @ (proper.T * scale) + translation).astype(np.float32),
+            quats=_quat_product(quat_of_matrix(proper), scene.quats),
+            log_scales=(scene.log_scales + np.log(scale)).astype(np.float32),
+            shN=_rotate_sh(scene.shN, proper),
+        )
+
+
+def quat_of_matrix(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit quaternion (w, x, y, z) of a proper rotation matrix [3, 3]."""
+    r = rotation
+    # The quaternion is the eigenvector of this matrix with the largest eigenvalue (Bar-Itzhack), for any angle.
+    k = np.array(
+        [
+            [r[0, 0] + r[1, 1] + r[2, 2], 0, 0, 0],
+            [r[2, 1] - r[1, 2], r[0, 0] - r[1, 1] - r[2, 2], 0, 0],
+            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0],
+            [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1]],
+        ]
+    )
+    return np.asarray(np.linalg.eigh(k)[1][:, -1], np.float64)  # eigh reads the lower triangle.
+
+
+def _quat_product(a: NDArray[np.float64], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One quaternion times many [N, 4]."""
+    w, x, y, z = a
+    left = np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
+    return np.asarray(b.astype(np.float64) @ left.T, np.float32)
+
+
+def _rotate_sh(shN: NDArray[np.float32], rotation: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Coefficients whose function at rotation @ d equals that of `shN` at d, degree by degree."""
+    out = np.empty_like(shN)
+    # Directions on a spiral: enough to determine 7 coefficients well.
+    i = np.arange(32) + 0.5
+    z, angle = 1 - i / 16, i * np.pi * (1 + 5**0.5)
+    d = np.stack([np.sqrt(1 - z * z) * np.cos(angle), np.sqrt(1 - z * z) * np.sin(angle), z], axis=1)
+    before, after = sh_basis(d), sh_basis(d @ rotation.T)
+    for degree in range(1, 4):
+        band = slice(degree**2 - 1, (degree + 1) ** 2 - 1)
+        if band.stop <= shN.shape[1]:
+            matrix = np.linalg.pinv(after[:, band]) @ before[:, band]
+            out[:, band] = np.einsum("kj,njc->nkc", matrix, shN[:, band])
+    return out
+
+
+def sh_basis(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Real SH of degree 1 to 3 as 3DGS uses them, at unit directions [N, 3] -> [N, 15]."""
+    x, y, z = directions.T
+    xx, yy, zz = x * x, y * y, z * z
+    c1, c2, c3 = np.sqrt(3 / (4 * np.pi)), np.sqrt(15 / (4 * np.pi)), np.sqrt(105 / (4 * np.pi))
+    d3 = np.sqrt(35 / (32 * np.pi))
+    e3 = np.sqrt(21 / (32 * np.pi))
+    return np.stack(
+        [
+            -c1 * y, c1 * z, -c1 * x,
+            c2 * x * y, -c2 * y * z, np.sqrt(5 / (16 * np.pi)) * (2 * zz - xx - yy), -c2 * x * z,
+            c2 / 2 * (xx - yy),
+            -d3 * y * (3 * xx - yy), c3 * x * y * z, -e3 * y * (4 * zz - xx - yy),
+            np.sqrt(7 / (16 * np.pi)) * z * (2 * zz - 3 * xx - 3 * yy), -e3 * x * (4 * zz - xx - yy),
+            c3 / 2 * z * (xx - yy), -d3 * x * (xx - 3 * yy),
+        ],
+        axis=1,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from splat_scenes import assert_same_bits, random_splats, with_arrays
 
+from scenepress import scene_ops
 from scenepress.scene import Axes, Splats
 from scenepress.scene_ops import Finding, audit, convert_axes, drop_invalid
 
@@ -88,9 +89,7 @@ def test_audit_counts_by_attribute_and_cause() -> None:
     scales[4, 0] = 1e4
     scales[8, 0] = -1e4  # Thin, not wrong.
     logits[5:8] = np.nan, np.inf, -np.inf
-    scene = with_arrays(
-        clean, means=means, quats=quats, shN=shN, log_scales=scales, opacity_logits=logits
-    )
+    scene = with_arrays(clean, means=means, quats=quats, shN=shN, log_scales=scales, opacity_logits=logits)
     found = audit(scene)
     assert (found.splats, found.invalid) == (10, 6)
     assert set(found.findings) == {
@@ -111,3 +110,43 @@ def test_a_clean_or_empty_scene_is_left_alone() -> None:
     for scene in (random_splats(5, 2), random_splats(0, 3)):
         assert audit(scene).invalid == 0
         assert drop_invalid(scene) is scene
+
+
+def test_basis_is_the_one_of_3dgs() -> None:
+    d = np.random.default_rng(0).standard_normal((50, 3))
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    np.testing.assert_allclose(scene_ops.sh_basis(d), sh_basis(d), atol=1e-12)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_transform_moves_everything_visible(mirror: bool) -> None:
+    rng = np.random.default_rng(3)
+    rotation = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    if (np.linalg.det(rotation) < 0) != mirror:
+        rotation = -rotation
+    scene, shift, scale = random_splats(40, 3), np.array([1.0, 2, 3]), 1.7
+    got = scene_ops.transform(scene, rotation, shift, scale)
+    np.testing.assert_allclose(got.means, scale * scene.means @ rotation.T + shift, atol=1e-5)
+    want = scale**2 * rotation @ covariance(scene) @ rotation.T
+    np.testing.assert_allclose(covariance(got), want, rtol=1e-4, atol=1e-5)
+    d = rng.standard_normal((40, 3))
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    before = np.einsum("nk,nkc->nc", sh_basis(d), scene.shN)
+    after = np.einsum("nk,nkc->nc", sh_basis(d @ rotation.T), got.shN)
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_transform_refuses_what_splats_cannot_follow() -> None:
+    for rotation, scale in ((np.diag([1.0, 2, 1]), 1.0), (np.eye(3), 0.0), (np.full((3, 3), np.nan), 1.0)):
+        with pytest.raises(ValueError, match="not a similarity"):
+            scene_ops.transform(random_splats(1, 0), rotation, np.zeros(3), scale)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1.0, np.pi - 1e-9, np.pi, 3.5])
+def test_quaternion_of_a_matrix(angle: float) -> None:
+    axis = np.array([1, -2, 2]) / 3
+    x = np.cross(np.eye(3), axis)
+    matrix = np.eye(3) + np.sin(angle) * x + (1 - np.cos(angle)) * x @ x
+    want = np.array([np.cos(angle / 2), *np.sin(angle / 2) * axis])
+    got = scene_ops.quat_of_matrix(matrix)
+    np.testing.assert_allclose(got * np.sign(got @ want), want, atol=1e-9)

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scenepress.errors import FormatError
+from scenepress.formats.checkpoint import read_checkpoint
 from scenepress.formats.compressed_ply import read_compressed_ply, write_compressed_ply
+from scenepress.formats.gltf import read_gltf, write_glb
+from scenepress.formats.ksplat import read_ksplat
 from scenepress.formats.ply import read_ply, write_ply
 from scenepress.formats.ply_header import read_header
 from scenepress.formats.sog import read_sog, write_sog
@@ -33,6 +36,10 @@ FORMATS = (
     Format("ply", (".ply",), read_ply, write_ply),
     Format("spz", (".spz",), read_spz, write_spz),
     Format("sog", (".sog", "meta.json"), read_sog, write_sog),
+    Format("ksplat", (".ksplat",), read_ksplat, None),
+    Format("gltf", (".gltf",), read_gltf, None),
+    Format("glb", (".glb",), read_gltf, write_glb),
+    Format("checkpoint", (".ckpt", ".pt"), read_checkpoint, None),
     Format("splat", (".splat",), read_splat, write_splat),
 )
 """Every format of other people's that scenepress knows. Options of a writer are those of its function."""
@@ -61,7 +68,7 @@ def identify(path: str | Path) -> Format:
     if path.is_dir():
         if (path / "meta.json").is_file():
             return by_name("sog")
-        raise FormatError(f"{path}: a folder without meta.json; no scene that can be read")
+        return by_name("checkpoint")  # Which says what it looked for.
     found = by_suffix(path)
     if found is None:
         known = ", ".join(s for f in FORMATS for s in f.suffixes)
