@@ -9,6 +9,7 @@ import pytest
 
 from scenepress import quality
 from scenepress.scene import Camera, Splats
+from scenepress.scene_ops import convert_axes
 
 
 def smooth_noise(seed: int, height: int, width: int) -> np.ndarray:
@@ -152,7 +153,6 @@ def camera() -> Camera:
 
 
 def test_compare_renders_both_scenes() -> None:
-    pytest.importorskip("scenepress.render")
     scene = blob()
     dimmed = dataclasses.replace(scene, opacity_logits=scene.opacity_logits - np.float32(0.5))
     seen, steps = [], []
@@ -173,15 +173,12 @@ def test_compare_renders_both_scenes() -> None:
 
 
 def test_compare_brings_both_scenes_to_one_coordinate_system() -> None:
-    pytest.importorskip("scenepress.render")
-    operations = pytest.importorskip("scenepress.scene_ops")
     scene = blob()
-    turned = operations.convert_axes(scene, "RUB")
+    turned = convert_axes(scene, "RUB")
     assert not np.array_equal(turned.means, scene.means)
     assert quality.compare(scene, turned, [camera()]).psnr > 100
 
 
 def test_compare_refuses_to_judge_without_cameras() -> None:
-    pytest.importorskip("scenepress.render")
     with pytest.raises(ValueError, match="at least one camera"):
         quality.compare(blob(), blob(), [])
