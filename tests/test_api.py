@@ -71,9 +71,7 @@ def test_save_load_inspect(tmp_path: Path) -> None:
 
 def test_compress_measures_unless_told_not_to() -> None:
     scene, steps = cloud(300), []
-    measured = scenepress.compress(
-        scene, "small", source="folder/cloud.ply", progress=lambda _, done: steps.append(done)
-    )
+    measured = scenepress.compress(scene, "small", source="folder/cloud.ply", progress=steps.append)
     bare = scenepress.compress(scene, "small", source="folder/cloud.ply", measure=False)
     record = metadata_of(measured).quality
     assert record is not None

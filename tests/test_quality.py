@@ -160,13 +160,13 @@ def test_compare_renders_both_scenes() -> None:
         scene,
         dimmed,
         [camera()] * 2,
-        progress=lambda *step: steps.append(step),
+        progress=steps.append,
         on_view=lambda *view: seen.append(view),
     )
     assert 15 < comparison.psnr < 50
     assert comparison.views[0].name == "front"
     assert comparison.views[0] == comparison.views[1]
-    assert steps == [("rendering", 0.5), ("rendering", 1)]
+    assert steps == [0.5, 1]
     _, reference, test = seen[0]
     assert quality.psnr(reference, test) == comparison.views[0].psnr
     assert quality.compare(scene, scene, [camera()]).psnr == math.inf

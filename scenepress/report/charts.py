@@ -39,10 +39,10 @@ def stage_bars(rates: Sequence[Rate], splats: int) -> str:
 
 
 def level_bars(rates: Sequence[Rate]) -> str:
-    """One stacked bar per level, in the colours of `stage_bars`; empty if there are no levels."""
+    """One stacked bar per level, in the colours of `stage_bars`; empty if there is one level."""
     order = {stage: k % COLOURS for k, stage in enumerate(by_stage(rates))}
     levels = sorted({rate.level for rate in rates if rate.level is not None})
-    if not levels:
+    if len(levels) < 2:
         return ""
     keys: list[int | None] = [*levels, *([None] if any(rate.level is None for rate in rates) else [])]
     totals = {key: sum(rate.bytes for rate in rates if rate.level == key) for key in keys}

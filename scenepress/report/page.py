@@ -56,6 +56,10 @@ def _number(value: float | None, digits: int) -> str:
     return "equal" if math.isinf(value) else f"{value:.{digits}f}"
 
 
+def _decibels(psnr: float) -> str:
+    return "equal to the source" if math.isinf(psnr) else f"{psnr:.2f} dB"
+
+
 def _tiles(report: Report, subject: RatePoint) -> str:
     decode = per_second(report.splats, subject.decode_seconds)
     tiles = [
@@ -153,7 +157,7 @@ def _views(report: Report) -> str:
         )
         figures = "".join(_figure(view, name, uri) for name, uri in pictures)
         measured = quality.get(view.name)
-        note = f" <small>{_number(measured.psnr, 2)} dB</small>" if measured else ""
+        note = f" <small>{_decibels(measured.psnr)}</small>" if measured else ""
         rows.append(f'<div class="view"><h3>{escape(view.name)}{note}</h3><div>{figures}</div></div>')
     legend = (
         f'<p class="legend"><span>no error</span><span class="heat"></span>'
