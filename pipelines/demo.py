@@ -35,7 +35,6 @@ PEERS = {"SPZ": ".spz", "SOG": ".sog"}
 """Formats of others that the report compares with, where scenepress can write them."""
 ALL_PRESETS_UP_TO = 1_000_000
 """Larger scenes are compressed with the first preset only, unless told otherwise."""
-VIEWS, WIDTH = 6, 400
 DECODES = 3
 
 Result = TypeVar("Result")
@@ -45,14 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demonstration; exit code 0, or 1 for a scene that cannot be read."""
     arguments = _parse(argv)
     try:
-        run(arguments.scene, arguments.output, arguments.presets, arguments.peers)
+        run(**vars(arguments))
     except (BitstreamError, FormatError, OSError) as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(path: Path, folder: Path, presets: Sequence[api.Preset] | None, with_peers: bool) -> None:
+def run(
+    path: Path,
+    folder: Path,
+    presets: Sequence[api.Preset] | None,
+    with_peers: bool,
+    views: int,
+    width: int,
+) -> None:
     """Compress, decode, render, measure and report the scene at `path` into `folder`."""
     scene = api.load(path)
     found = audit(scene)
@@ -86,8 +92,8 @@ def run(path: Path, folder: Path, presets: Sequence[api.Preset] | None, with_pee
         scene,
         file_size(path),
         encodings,
-        list(synthesize(scene, VIEWS, WIDTH)),
-        cameras_note=f"{VIEWS} views made up from the scene, {WIDTH} pixels wide, over black.",
+        synthesize(scene, views, width),
+        cameras_note=f"{views} views made up from the scene, {width} pixels wide, over black.",
         producer=f"scenepress {__version__}",
     )
     _say("")
@@ -183,14 +189,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.demo", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("scene", type=Path, help="any supported scene file")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("out/demo"), help="folder to write into"
-    )
-    parser.add_argument(
-        "--presets", nargs="+", choices=PRESETS, help="the first is the report's subject"
-    )
-    parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave other formats out")
+    add = parser.add_argument
+    add("path", metavar="SCENE", type=Path, help="any supported scene file")
+    add("-o", dest="folder", metavar="FOLDER", type=Path, default=Path("out/demo"), help="to write into")
+    add("--presets", nargs="+", choices=PRESETS, help="the first is the report's subject")
+    add("--no-peers", dest="with_peers", action="store_false", help="leave other formats out")
+    add("--views", type=int, default=6, help="how many views are measured (6)")
+    add("--width", type=int, default=400, help="their width in pixels (400)")
     return parser.parse_args(argv)
 
 

@@ -18,7 +18,6 @@ import pytest
 from scenes import cloud
 
 from scenepress import api, cli, container, metadata
-from scenepress.codecs import presets
 from scenepress.formats import table
 from scenepress.scene import Splats
 
@@ -53,12 +52,27 @@ def ply(scene: Splats, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cams() -> None:
-    pytest.importorskip("scenepress.cameras")
+def codec() -> None:
+    for module in ("cameras", "codecs.splats", "codecs.lossless"):
+        pytest.importorskip(f"scenepress.{module}")
 
 
 @pytest.fixture(scope="module")
-def press(ply: Path) -> Path:
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transforms.json with two views of the scene."""
+    path = tmp_path_factory.mktemp("cameras") / "transforms.json"
+    frames = []
+    for name, distance in (("first", 3.0), ("second", 3.5)):
+        pose = np.diag([1.0, -1.0, -1.0, 1.0])  # Camera axes right, up, back, as this format has them.
+        pose[:3, 3] = 0, 0, -distance
+        frames.append({"file_path": f"images/{name}.png", "transform_matrix": pose.tolist()})
+    intrinsics = {"fl_x": 100.0, "fl_y": 100.0, "cx": 50.0, "cy": 40.0, "w": 100, "h": 80}
+    path.write_text(json.dumps({**intrinsics, "frames": frames}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def press(codec: None, ply: Path) -> Path:
     path = ply.with_suffix(".press")
     assert run("compress", ply, "-o", path) == 0
     return path
@@ -117,6 +131,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_presets_are_those_of_the_codec() -> None:
+    presets = pytest.importorskip("scenepress.codecs.presets")
     assert set(get_args(cli.Preset)) == {"lossless", *presets.PRESETS}
     assert get_args(cli.Preset) == get_args(api.Preset)
     assert cli.Compress(Path("a"), Path("b")).preset == "balanced"
@@ -212,7 +227,7 @@ def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_compress_says_what_came_out(
-    scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    codec: None, scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = ply.read_bytes()
     out = tmp_path / "cloud.press"
@@ -243,7 +258,7 @@ def test_the_quality_record_travels_in_the_file(press: Path, capsys: pytest.Capt
 
 
 def test_presets_trade_bytes_for_quality(
-    ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    codec: None, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes, psnrs = [], []
     for preset in ("tiny", "balanced", "high"):
@@ -258,7 +273,7 @@ def test_presets_trade_bytes_for_quality(
 
 
 def test_lossless_keeps_every_bit(
-    scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    codec: None, scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, back = tmp_path / "a.press", tmp_path / "b.ply"
     assert run("compress", ply, "-o", out, "--preset", "lossless", "--json") == 0
@@ -273,7 +288,7 @@ def test_lossless_keeps_every_bit(
     assert json.loads(capsys.readouterr().out)["press"]["metadata"]["quality"]["psnr"] is None
 
 
-def test_keep_order(scene: Splats, ply: Path, tmp_path: Path) -> None:
+def test_keep_order(codec: None, scene: Splats, ply: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.press"
     assert run("compress", ply, "-o", out, "--keep-order", "--preset", "high") == 0
     decoded = api.decompress(out.read_bytes())
@@ -298,7 +313,7 @@ def test_decompress_levels_and_truncated_files(press: Path, tmp_path: Path) -> N
 
 
 def test_invalid_splats_are_named_and_dropped_on_request(
-    scene: Splats, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    codec: None, scene: Splats, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     means = scene.means.copy()
     means[3, 1] = np.nan
@@ -321,7 +336,9 @@ def test_invalid_splats_are_named_and_dropped_on_request(
     assert len(table.read(tmp_path / "dropped.ply")) == len(scene) - 1
 
 
-def test_an_empty_scene_survives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_scene_survives(
+    codec: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table.write(cloud(0), tmp_path / "empty.ply")
     for preset in ("balanced", "lossless"):
         out = tmp_path / f"{preset}.press"
@@ -331,15 +348,23 @@ def test_an_empty_scene_survives(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run("compare", tmp_path / "empty.ply", out) == 1
 
 
-def test_compress_writes_a_report(ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = tmp_path / "report.html"
-    assert run("compress", ply, "-o", tmp_path / "a.press", "--report", page, "--json") == 0
+def test_compress_writes_a_report(
+    codec: None, ply: Path, cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, out = tmp_path / "report.html", tmp_path / "a.press"
+    assert run("compress", ply, "-o", out, "--report", page, "--cameras", cameras, "--json") == 0
     values = json.loads(capsys.readouterr().out)
+    assert (values["cameras"], values["views"]) == ("given", 2)
+    record = metadata.of(container.read(out.read_bytes())).quality
+    assert record is not None
+    assert (record.cameras, record.views, record.width) == ("given", 2, 100)
     twin = json.loads(page.with_suffix(".json").read_text())
     assert values["report"] == str(page)
-    assert twin["points"][0]["bytes"] == values["bytes_out"]
+    assert twin["points"][0]["bytes"] == values["bytes_out"] == out.stat().st_size
     assert sum(rate["bytes"] for rate in twin["rates"]) == values["bytes_out"]
-    assert "cloud.ply" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "cloud.ply" in text
+    assert "2 views from transforms.json" in text
 
 
 # Interrupts
@@ -359,7 +384,7 @@ def test_sigint_exits_with_130_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_while_writing_keeps_the_old_file(
-    ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    codec: None, ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a.press"
     out.write_bytes(b"old")
@@ -373,7 +398,7 @@ def test_an_interrupt_while_writing_keeps_the_old_file(
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_no_progress_bar_where_nobody_watches(ply: Path, tmp_path: Path) -> None:
+def test_no_progress_bar_where_nobody_watches(codec: None, ply: Path, tmp_path: Path) -> None:
     with spawn("compress", ply, "-o", tmp_path / "a.press") as process:
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -439,23 +464,15 @@ def test_compare_prints_json_and_text(
 
 
 def test_render_and_camera_files(
-    cams: None, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ply: Path, cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = pytest.importorskip("PIL.Image")
-    out, cameras = tmp_path / "a.png", tmp_path / "transforms.json"
+    out = tmp_path / "a.png"
     assert run("render", ply, "-o", out, "--size", 120) == 0
     with image.open(out) as picture:
         assert picture.width == 120
         assert np.asarray(picture).std() > 5
-    pose = np.diag([1.0, -1.0, -1.0, 1.0])  # Camera axes right, up, back, as this format has them.
-    pose[:3, 3] = 0, 0, -3
-    frames = [
-        {"file_path": f"images/{name}.png", "transform_matrix": pose.tolist()}
-        for name in ("first", "second")
-    ]
-    intrinsics = {"fl_x": 100.0, "fl_y": 100.0, "cx": 50.0, "cy": 40.0, "w": 100, "h": 80}
-    cameras.write_text(json.dumps({**intrinsics, "frames": frames}))
-    for view in ("", ":1"):
+    for view in ("", ":1", ":images/second.png"):
         assert (
             run("render", ply, "-o", out, "--camera", f"{cameras}{view}", "--background", "white") == 0
         )
@@ -466,24 +483,9 @@ def test_render_and_camera_files(
         assert pixels[40, 50].min() < 250
     assert run("render", ply, "-o", out, "--camera", f"{cameras}:7") == 2
     capsys.readouterr()
-    assert run("compare", ply, ply, "--cameras", cameras, "--json") == 0
-    assert len(json.loads(capsys.readouterr().out)["views"]) == 2
-
-
-def test_given_cameras_are_recorded(
-    ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pose = np.diag([1.0, -1.0, -1.0, 1.0])
-    pose[:3, 3] = 0, 0, -3
-    cameras, out = tmp_path / "transforms.json", tmp_path / "a.press"
-    intrinsics = {"fl_x": 100.0, "fl_y": 100.0, "cx": 50.0, "cy": 40.0, "w": 100, "h": 80}
-    frames = [{"file_path": "a.png", "transform_matrix": pose.tolist()}]
-    cameras.write_text(json.dumps({**intrinsics, "frames": frames}))
-    assert run("compress", ply, "-o", out, "--cameras", cameras, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["cameras"] == "given"
-    record = metadata.of(container.read(out.read_bytes())).quality
-    assert record is not None
-    assert (record.cameras, record.views, record.width) == ("given", 1, 100)
+    assert run("compare", ply, ply, "--cameras", cameras, "--size", 50, "--json") == 0
+    views = json.loads(capsys.readouterr().out)["views"]
+    assert [(view["width"], view["height"]) for view in views] == [(50, 40), (50, 40)]
 
 
 def test_broken_pipes_are_no_traceback(press: Path) -> None:
