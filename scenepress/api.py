@@ -9,15 +9,15 @@ from typing import Literal
 
 import numpy as np
 
-from scenepress import container, metadata
+from scenepress import __version__, container, metadata
 from scenepress.files import PathLike, write_whole
 from scenepress.inspection import Inspection, describe, describe_press
 from scenepress.scene import Axes, Camera, Splats
 
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 """How small, or how good. "lossless" keeps every bit and the order of the splats."""
-Progress = Callable[[float], None]
-"""Told the fraction done, in [0, 1], now and then."""
+Progress = Callable[[str, float], None]
+"""Told what is being done and the fraction done, in [0, 1], now and then."""
 
 MEASURED_VIEWS, MEASURED_WIDTH = 4, 400
 """How many views `compress` renders for the quality record, and how wide synthesised ones are."""
@@ -83,12 +83,27 @@ def compress(
     """
     report = progress or _silent
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
-    data = _encode(scene, preset, cameras, keep_order, source, lambda done: report(encoding * done))
+    name = "".join(c if c.isprintable() else "?" for c in Path(source).name)[: metadata.MAX_STRING]
+    description = metadata.Metadata(
+        count=len(scene),
+        sh_degree=scene.sh_degree,
+        axes=scene.axes,
+        antialiased=scene.antialiased,
+        codec="lossless" if preset == "lossless" else "splats",
+        preset=preset,
+        source_name=name,
+        source_format=name.partition(".")[2].lower(),
+        encoder=f"scenepress {__version__}",
+    )
+    data = _encode(
+        scene, preset, cameras, keep_order, description, lambda what, done: report(what, encoding * done)
+    )
     if measure and len(scene):
-        decoded = decompress(data)
-        record = measure_quality(scene, decoded, cameras, lambda done: report(0.8 + 0.2 * done))
+        record = measure_quality(
+            scene, decompress(data), cameras, lambda what, done: report(what, 0.8 + 0.2 * done)
+        )
         data = with_quality(data, record)
-    report(1.0)
+    report("done", 1.0)
     return data
 
 
@@ -193,22 +208,23 @@ def _encode(
     preset: Preset,
     cameras: Sequence[Camera] | None,
     keep_order: bool,
-    source: PathLike,
+    description: metadata.Metadata,
     progress: Progress,
 ) -> bytes:
-    name = "".join(c if c.isprintable() else "?" for c in Path(source).name)[: metadata.MAX_STRING]
-    kind = name.partition(".")[2].lower()
     if preset == "lossless":
         from scenepress.codecs import lossless
 
-        return lossless.encode(scene, source_name=name, source_format=kind, progress=progress)
+        return lossless.encode(
+            scene,
+            source_name=description.source_name,
+            source_format=description.source_format,
+            progress=lambda done: progress("packing", done),
+        )
     from scenepress.codecs import presets, splats
 
     settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order)
-    return splats.encode(
-        scene, settings, cameras=cameras, source_name=name, source_format=kind, progress=progress
-    )
+    return splats.encode(scene, settings, cameras=cameras, description=description, progress=progress)
 
 
-def _silent(_: float) -> None:
+def _silent(_what: str, _done: float) -> None:
     pass

@@ -56,7 +56,7 @@ def compress(command: cli.Compress) -> None:
             raise UsageError("--report FILE must not end in .json: that is where its twin goes")
     scene = _load(command.source, command.drop_invalid, refuse=command.preset != "lossless")
     cameras = _cameras(command.cameras, scene) if command.cameras else None
-    with _progress("encoding") as progress:
+    with _progress() as progress:
         start = time.perf_counter()
         data = api.compress(
             scene,
@@ -73,7 +73,7 @@ def compress(command: cli.Compress) -> None:
     decode_seconds = time.perf_counter() - start
     record = None
     if len(scene):
-        with _progress("measuring") as progress:
+        with _progress() as progress:
             record = api.measure_quality(scene, decoded, cameras, progress)
         data = api.with_quality(data, record)
     write_whole(command.output, data)
@@ -186,7 +186,7 @@ def compare(command: cli.Compare) -> None:
 
         cameras = list(synthesize(a, command.views or COMPARE_VIEWS, command.size or COMPARE_WIDTH))
     background = BACKGROUNDS[command.background]
-    with _progress("rendering") as progress:
+    with _progress() as progress:
         result = quality.compare(a, b, cameras, background=background, progress=progress)
     bytes_a, bytes_b = file_size(command.a), file_size(command.b)
     if command.as_json:
@@ -310,7 +310,7 @@ def _write_report(
     chosen = list(cameras or synthesize(scene, COMPARE_VIEWS, COMPARE_WIDTH))
     chosen = api.choose(chosen, COMPARE_VIEWS)
     origin = f"from {command.cameras.name}" if command.cameras else "made up from the scene"
-    with _progress("report") as progress:
+    with _progress() as progress:
         page = build(
             command.source.name,
             scene,
@@ -348,14 +348,15 @@ def _require_range(option: str, value: int | None, most: int) -> None:
 
 
 @contextlib.contextmanager
-def _progress(what: str) -> Iterator[quality.Progress]:
+def _progress() -> Iterator[quality.Progress]:
     """A bar on a terminal's stderr, shown only once the work has taken 2 seconds."""
     from tqdm import tqdm
 
     layout = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}, {remaining} to go"
-    with tqdm(total=1.0, desc=what, delay=2, disable=None, leave=False, bar_format=layout) as bar:
+    with tqdm(total=1.0, delay=2, disable=None, leave=False, bar_format=layout) as bar:
 
-        def show(done: float) -> None:
+        def show(what: str, done: float) -> None:
+            bar.set_description_str(what, refresh=False)
             bar.update(max(0.0, done - bar.n))
 
         yield show

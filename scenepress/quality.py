@@ -41,8 +41,8 @@ Image = NDArray[np.float32]
 """float32 [H, W, 3], sRGB values in [0, 1]."""
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """A JSON value."""
-Progress = Callable[[float], None]
-"""Told the fraction done, in [0, 1], now and then."""
+Progress = Callable[[str, float], None]
+"""Told what is being done and the fraction done, in [0, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +175,7 @@ def compare(
         if on_view:
             on_view(camera, reference, test)
         if progress:
-            progress((k + 1) / len(cameras))
+            progress("rendering", (k + 1) / len(cameras))
     return Comparison(tuple(views))
 
 

@@ -18,6 +18,7 @@ import pytest
 from scenes import cloud
 
 from scenepress import api, cli, container, metadata
+from scenepress.codecs import presets
 from scenepress.formats import table
 from scenepress.scene import Splats
 
@@ -52,12 +53,6 @@ def ply(scene: Splats, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def codec() -> None:
-    for module in ("cameras", "codecs.splats", "codecs.lossless"):
-        pytest.importorskip(f"scenepress.{module}")
-
-
-@pytest.fixture(scope="module")
 def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A transforms.json with two views of the scene."""
     path = tmp_path_factory.mktemp("cameras") / "transforms.json"
@@ -72,7 +67,7 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def press(codec: None, ply: Path) -> Path:
+def press(ply: Path) -> Path:
     path = ply.with_suffix(".press")
     assert run("compress", ply, "-o", path) == 0
     return path
@@ -131,7 +126,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_presets_are_those_of_the_codec() -> None:
-    presets = pytest.importorskip("scenepress.codecs.presets")
     assert set(get_args(cli.Preset)) == {"lossless", *presets.PRESETS}
     assert get_args(cli.Preset) == get_args(api.Preset)
     assert cli.Compress(Path("a"), Path("b")).preset == "balanced"
@@ -227,7 +221,7 @@ def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_compress_says_what_came_out(
-    codec: None, scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = ply.read_bytes()
     out = tmp_path / "cloud.press"
@@ -258,7 +252,7 @@ def test_the_quality_record_travels_in_the_file(press: Path, capsys: pytest.Capt
 
 
 def test_presets_trade_bytes_for_quality(
-    codec: None, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes, psnrs = [], []
     for preset in ("tiny", "balanced", "high"):
@@ -273,7 +267,7 @@ def test_presets_trade_bytes_for_quality(
 
 
 def test_lossless_keeps_every_bit(
-    codec: None, scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scene: Splats, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, back = tmp_path / "a.press", tmp_path / "b.ply"
     assert run("compress", ply, "-o", out, "--preset", "lossless", "--json") == 0
@@ -288,7 +282,7 @@ def test_lossless_keeps_every_bit(
     assert json.loads(capsys.readouterr().out)["press"]["metadata"]["quality"]["psnr"] is None
 
 
-def test_keep_order(codec: None, scene: Splats, ply: Path, tmp_path: Path) -> None:
+def test_keep_order(scene: Splats, ply: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.press"
     assert run("compress", ply, "-o", out, "--keep-order", "--preset", "high") == 0
     decoded = api.decompress(out.read_bytes())
@@ -313,7 +307,7 @@ def test_decompress_levels_and_truncated_files(press: Path, tmp_path: Path) -> N
 
 
 def test_invalid_splats_are_named_and_dropped_on_request(
-    codec: None, scene: Splats, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scene: Splats, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     means = scene.means.copy()
     means[3, 1] = np.nan
@@ -336,9 +330,7 @@ def test_invalid_splats_are_named_and_dropped_on_request(
     assert len(table.read(tmp_path / "dropped.ply")) == len(scene) - 1
 
 
-def test_an_empty_scene_survives(
-    codec: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_scene_survives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table.write(cloud(0), tmp_path / "empty.ply")
     for preset in ("balanced", "lossless"):
         out = tmp_path / f"{preset}.press"
@@ -349,7 +341,7 @@ def test_an_empty_scene_survives(
 
 
 def test_compress_writes_a_report(
-    codec: None, ply: Path, cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ply: Path, cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page, out = tmp_path / "report.html", tmp_path / "a.press"
     assert run("compress", ply, "-o", out, "--report", page, "--cameras", cameras, "--json") == 0
@@ -384,7 +376,7 @@ def test_sigint_exits_with_130_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_while_writing_keeps_the_old_file(
-    codec: None, ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a.press"
     out.write_bytes(b"old")
@@ -398,7 +390,7 @@ def test_an_interrupt_while_writing_keeps_the_old_file(
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_no_progress_bar_where_nobody_watches(codec: None, ply: Path, tmp_path: Path) -> None:
+def test_no_progress_bar_where_nobody_watches(ply: Path, tmp_path: Path) -> None:
     with spawn("compress", ply, "-o", tmp_path / "a.press") as process:
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0

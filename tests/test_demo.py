@@ -8,12 +8,9 @@ from pathlib import Path
 import pytest
 from scenes import cloud
 
+from pipelines import demo
 from scenepress import api
 from scenepress.formats import table
-
-pytest.importorskip("scenepress.cameras")
-pytest.importorskip("scenepress.codecs.splats")
-demo = pytest.importorskip("pipelines.demo")
 
 
 def test_the_demo_compresses_shows_and_reports(

@@ -9,6 +9,7 @@ import pytest
 
 from scenepress import quality
 from scenepress.scene import Camera, Splats
+from scenepress.scene_ops import convert_axes
 
 
 def smooth_noise(seed: int, height: int, width: int) -> np.ndarray:
@@ -185,7 +186,6 @@ def camera() -> Camera:
 
 
 def test_compare_renders_both_scenes() -> None:
-    pytest.importorskip("scenepress.render")
     scene = blob()
     dimmed = dataclasses.replace(scene, opacity_logits=scene.opacity_logits - np.float32(0.5))
     seen, steps = [], []
@@ -193,28 +193,25 @@ def test_compare_renders_both_scenes() -> None:
         scene,
         dimmed,
         [camera()] * 2,
-        progress=steps.append,
+        progress=lambda *step: steps.append(step),
         on_view=lambda *view: seen.append(view),
     )
     assert 15 < comparison.psnr < 50
     assert comparison.views[0].name == "front"
     assert comparison.views[0] == comparison.views[1]
-    assert steps == [0.5, 1]
+    assert steps == [("rendering", 0.5), ("rendering", 1)]
     _, reference, test = seen[0]
     assert quality.psnr(reference, test) == comparison.views[0].psnr
     assert quality.compare(scene, scene, [camera()]).psnr == math.inf
 
 
 def test_compare_brings_both_scenes_to_one_coordinate_system() -> None:
-    pytest.importorskip("scenepress.render")
-    operations = pytest.importorskip("scenepress.scene_ops")
     scene = blob()
-    turned = operations.convert_axes(scene, "RUB")
+    turned = convert_axes(scene, "RUB")
     assert not np.array_equal(turned.means, scene.means)
     assert quality.compare(scene, turned, [camera()]).psnr > 100
 
 
 def test_compare_refuses_to_judge_without_cameras() -> None:
-    pytest.importorskip("scenepress.render")
     with pytest.raises(ValueError, match="at least one camera"):
         quality.compare(blob(), blob(), [])

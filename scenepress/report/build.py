@@ -96,7 +96,7 @@ def build(
 
 def _part(progress: Progress | None, part: int, parts: int) -> Progress | None:
     """`progress` of the whole, told by one of its equal parts."""
-    return None if progress is None else lambda done: progress((part + done) / parts)
+    return None if progress is None else lambda what, done: progress(what, (part + done) / parts)
 
 
 def _keep_in(shown: list[ViewImages]) -> Callable[[Camera, Image, Image], None]:
