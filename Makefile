@@ -67,6 +67,7 @@ cuda: $(STAMPS)/environment
 	$(CMAKE) -B build/cuda -DCMAKE_BUILD_TYPE=Release -DSCENEPRESS_CUDA=ON >/dev/null
 	$(BIN)/cmake --build build/cuda
 	$(BIN)/cmake --install build/cuda --prefix . >/dev/null
+	@test ! -e cuda/bindings_cuda || $(BIN)/python -c "from scenepress.kernels import _native_cuda; print(_native_cuda.__file__)"
 
 bench: native
 	set -e; for script in $(filter-out $(GPU_BENCHMARKS),$(BENCHMARKS)); do echo "== $$script"; $(BIN)/python $$script; done
