@@ -21,9 +21,9 @@ BIN := $(CURDIR)/.venv/bin
 STAMPS := build/stamps
 NATIVE := $(wildcard CMakeLists.txt cuda/core/* cuda/cpu/* cuda/bindings/*)
 CXX_SOURCES = $(wildcard cuda/*/*.h cuda/*/*.cpp cuda/*/*.cu cuda/*/*.cuh)
-BENCHMARKS := $(filter-out %/harness.py %/__init__.py %/conftest.py,$(wildcard tests/benchmarks/[a-z]*.py))
+BENCHMARKS := $(wildcard tests/benchmarks/bench_*.py)
 GPU_BENCHMARKS := $(filter %_gpu.py,$(BENCHMARKS))
-CMAKE := $(BIN)/cmake --no-warn-unused-cli -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython_EXECUTABLE=$(BIN)/python
+CMAKE := $(BIN)/cmake -Wno-unused-cli -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython_EXECUTABLE=$(BIN)/python
 
 export PYTHONPATH := $(CURDIR)
 

@@ -1,4 +1,5 @@
 """Checks the links of the Markdown files: the file is there, and the heading too. Asks no network.
+Every page in a folder under docs/ that has a README.md must be linked from it.
 
 .venv/bin/python .ci/check_links.py
 """
@@ -44,13 +45,22 @@ def broken(page: Path) -> list[str]:
     return complaints
 
 
+def orphans(page: Path) -> list[str]:
+    """Pages beside a README of the documentation that it does not mention."""
+    if page.name != "README.md" or ROOT / "docs" not in page.parents:
+        return []
+    text = page.read_text(encoding="utf-8")
+    others = sorted(path.name for path in page.parent.glob("*.md") if path != page)
+    return [f"{page.relative_to(ROOT)}: no link to {name}" for name in others if f"]({name})" not in text]
+
+
 def main() -> None:
     """Check every Markdown file that is part of the project."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT,
                             capture_output=True, text=True, check=True)  # fmt: skip
     pages = [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
-    complaints = [complaint for page in pages for complaint in broken(page)]
-    print(*complaints, f"{len(pages)} pages, {len(complaints)} broken links", sep="\n")
+    complaints = [complaint for page in pages for complaint in broken(page) + orphans(page)]
+    print(*complaints, f"{len(pages)} pages, {len(complaints)} complaints", sep="\n")
     sys.exit(1 if complaints else 0)
 
 

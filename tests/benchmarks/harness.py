@@ -1,7 +1,7 @@
 """How every benchmark measures and records: warm up, median and spread, commit and machine, one JSON line.
 
-A benchmark is a script `tests/benchmarks/<name>.py` (`<name>_gpu.py` where it needs a device) that checks the
-result first, times with `measure`, and calls `record`, which appends to docs/results/<name>.jsonl.
+A benchmark is a script `tests/benchmarks/bench_<name>.py` (`bench_<name>_gpu.py` where it needs a device) that
+checks the result first, times with `measure`, and calls `record`, which appends to docs/results/<name>.jsonl.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long `scenepress --help` takes from the shell: at most 0.3 s.
 
-.venv/bin/python tests/benchmarks/startup.py
+.venv/bin/python tests/benchmarks/bench_startup.py
 """
 
 from __future__ import annotations
