@@ -50,12 +50,15 @@ def rasterize(
 
     Raises:
         ValueError: a camera or background that makes no sense, or a backend that cannot run here.
+        RuntimeError: the GPU ran out of memory, or failed otherwise.
     """
     rear = np.asarray(background, np.float32)
     if rear.shape != (3,) or not np.isfinite(rear).all():
         raise ValueError(f"background must be 3 finite numbers, got {background!r}")
     scene = raster_input(splats, camera)
     name = _fastest() if backend == "auto" else backend
+    if name == "gsplat":
+        return _with_gsplat(scene, rear)
     if name not in raster.BACKENDS:
         raise ValueError(f"backend {name!r} cannot run here; have {', '.join(raster.BACKENDS)}")
     return Image(*raster.BACKENDS[name](scene, rear))
@@ -92,3 +95,39 @@ def raster_input(splats: Splats, camera: Camera) -> raster.RasterInput:
 
 def _fastest() -> str:
     return next(name for name in ("cuda", "cpu", "reference") if name in raster.BACKENDS)
+
+
+def _with_gsplat(scene: raster.RasterInput, background: NDArray[np.float32]) -> Image:
+    """The same view by gsplat.rasterization; for comparison. Splats that are not finite are dropped first."""
+    try:
+        import gsplat
+        import torch
+    except ImportError as error:
+        raise ValueError(f"backend 'gsplat' needs the extra scenepress[gsplat]: {error}") from None
+    if not torch.cuda.is_available():
+        raise ValueError("backend 'gsplat' needs a CUDA device")
+
+    keep = ~np.isnan(scene.opacity_logits) & (np.linalg.norm(scene.quats, axis=1) > 0)
+    for array in (scene.means, scene.quats, scene.log_scales, scene.sh0, scene.shN):
+        keep &= np.isfinite(array).reshape(len(keep), -1).all(axis=1)
+
+    def on_device(array: NDArray[np.floating]) -> torch.Tensor:
+        return torch.from_numpy(array.astype(np.float32)).cuda()
+
+    fx, fy, cx, cy = scene.intrinsics
+    coefficients = np.concatenate([scene.sh0[:, None], scene.shN], axis=1)[keep]
+    color, alpha, _ = gsplat.rasterization(
+        means=on_device(scene.means[keep]),
+        quats=on_device(scene.quats[keep]),
+        scales=on_device(np.exp(scene.log_scales[keep])),
+        opacities=on_device(0.5 + 0.5 * np.tanh(0.5 * scene.opacity_logits[keep])),
+        colors=on_device(coefficients),
+        viewmats=on_device(scene.view[None]),
+        Ks=on_device(np.array([[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]])),
+        width=scene.width,
+        height=scene.height,
+        sh_degree=int(np.sqrt(coefficients.shape[1])) - 1,
+        rasterize_mode="antialiased" if scene.antialiased else "classic",
+        backgrounds=on_device(background[None]),
+    )
+    return Image(color[0].cpu().numpy(), alpha[0, ..., 0].cpu().numpy())

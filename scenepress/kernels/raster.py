@@ -49,3 +49,12 @@ if importlib.util.find_spec("scenepress.kernels._native"):
         """
         arrays, how = scene[:7], (portable, threads, tile_budget)
         return _native.measure_splats(*arrays, views, intrinsics, sizes, background, *how)
+
+if importlib.util.find_spec("scenepress.kernels._native_cuda"):
+    from scenepress.kernels import _native_cuda
+
+    def _cuda(scene: RasterInput, background: NDArray[np.float32]) -> Pixels:
+        return _native_cuda.rasterize(*scene, background)
+
+    if _native_cuda.device_count():
+        BACKENDS["cuda"] = _cuda

@@ -1,0 +1,12 @@
+// The Python module scenepress.kernels._native_cuda: imports without a driver, works only with a device.
+#include <nanobind/nanobind.h>
+
+#include "gpu/raster.h"
+
+void bind_raster_cuda(nanobind::module_& m);
+
+NB_MODULE(_native_cuda, m) {
+  m.doc() = "CUDA kernels; use them through scenepress.kernels.";
+  m.def("device_count", &scenepress::cuda_device_count);
+  bind_raster_cuda(m);
+}
