@@ -52,7 +52,7 @@ struct RawBits {
   const uint8_t* data;
   uint64_t position, end;
 };
-constexpr size_t kRawPadding = 64;
+constexpr size_t kRawPadding = 128;  // more than 32 tokens can take
 
 // Decode `groups` groups of `ways` symbols, 16 or 32 ways for AVX2. Return false if the words ran out.
 bool rans_decode_groups(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,

@@ -148,36 +148,48 @@ inline __m256i raw_windows(const uint8_t* data, uint64_t skip, uint64_t starts, 
 }
 
 template <bool kSigned>
+inline void store_values(__m256i magnitude, int32_t* values) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(values), kSigned ? from_zigzag(magnitude) : magnitude);
+}
+
+// Eight tokens. Returns the position after their raw bits.
+template <bool kSigned>
+inline uint64_t read_eight(const uint8_t* data, uint64_t position, const uint8_t* tokens, int32_t* values) {
+  const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(tokens));
+  const __m128i is_long = _mm_cmpgt_epi8(eight, _mm_set1_epi8(15));
+  const __m128i quarter = _mm_and_si128(_mm_srli_epi16(eight, 2), _mm_set1_epi8(63));
+  const __m128i length8 = _mm_and_si128(_mm_sub_epi8(quarter, _mm_set1_epi8(2)), is_long);
+  // Times 0x01..01: running sums in bytes, at most 8 * 23.
+  const auto lengths = static_cast<uint64_t>(_mm_cvtsi128_si64(length8));
+  const uint64_t ends = lengths * 0x0101010101010101;
+  const __m256i shifted = raw_windows(data + (position >> 3), position & 7, ends - lengths, ends >> 56);
+  const __m256i length = _mm256_cvtepu8_epi32(length8);
+  const __m256i raw = _mm256_andnot_si256(_mm256_sllv_epi32(_mm256_set1_epi32(-1), length), shifted);
+  // A token below 16 is its own base; a longer one stands for 4 to 7 times a power of two.
+  const __m128i four_to_seven = _mm_or_si128(_mm_and_si128(eight, _mm_set1_epi8(3)), _mm_set1_epi8(4));
+  const __m256i first = _mm256_cvtepu8_epi32(_mm_blendv_epi8(eight, four_to_seven, is_long));
+  store_values<kSigned>(_mm256_add_epi32(_mm256_sllv_epi32(first, length), raw), values);
+  return position + (ends >> 56);
+}
+
+template <bool kSigned>
 bool read_raw(RawBits& bits, const uint8_t* tokens, size_t count, int32_t* values) {
   uint64_t position = bits.position;
-  for (size_t i = 0; i < count; i += 8) {
-    uint64_t eight;
-    std::memcpy(&eight, tokens + i, 8);
-    __m256i magnitude = widen_bytes(&eight);
-    if (eight & 0xF0F0F0F0F0F0F0F0) {
-      const __m256i token = magnitude, four = _mm256_set1_epi32(4);
-      const __m256i is_long = _mm256_cmpgt_epi32(token, _mm256_set1_epi32(15));
-      const __m256i length =
-          _mm256_and_si256(is_long, _mm256_sub_epi32(_mm256_srli_epi32(token, 2), _mm256_set1_epi32(2)));
-      const __m256i base =
-          _mm256_sllv_epi32(_mm256_or_si256(_mm256_and_si256(token, _mm256_set1_epi32(3)), four), length);
-      // Bytes of lengths times 0x01..01: running sums in bytes, at most 8 * 23.
-      const __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(length), _mm256_extracti128_si256(length, 1));
-      const uint64_t lengths = static_cast<uint64_t>(_mm_cvtsi128_si64(_mm_packus_epi16(packed, packed)));
-      const uint64_t ends = lengths * 0x0101010101010101;
-      const uint64_t starts = ends - lengths;
-      const __m256i shifted = raw_windows(bits.data + (position >> 3), position & 7, starts, ends >> 56);
-      const __m256i ones = _mm256_set1_epi32(-1);
-      const __m256i raw = _mm256_andnot_si256(_mm256_sllv_epi32(ones, length), shifted);
-      magnitude = _mm256_blendv_epi8(token, _mm256_add_epi32(base, raw), is_long);
-      position += ends >> 56;
-      if (position > bits.end) return false;
-    }
-    const __m256i value = kSigned ? from_zigzag(magnitude) : magnitude;
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(values + i), value);
+  size_t i = 0;
+  for (; i + 32 <= count && position <= bits.end; i += 32) {
+    const __m256i all = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tokens + i));
+    // Asked once for 32: of 8 it would often be a coin toss.
+    const bool any_long = _mm256_movemask_epi8(_mm256_cmpgt_epi8(all, _mm256_set1_epi8(15))) != 0;
+    for (size_t k = i; k < i + 32; k += 8)
+      if (any_long)
+        position = read_eight<kSigned>(bits.data, position, tokens + k, values + k);
+      else
+        store_values<kSigned>(widen_bytes(tokens + k), values + k);
   }
+  for (; i < count && position <= bits.end; i += 8)
+    position = read_eight<kSigned>(bits.data, position, tokens + i, values + i);
   bits.position = position;
-  return true;
+  return position <= bits.end;
 }
 
 }  // namespace
