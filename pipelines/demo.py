@@ -31,8 +31,8 @@ from scenepress.scene import Splats
 from scenepress.scene_ops import audit, drop_invalid
 
 PRESETS: tuple[api.Preset, ...] = ("balanced", "high", "small", "tiny", "lossless")
-PEERS = {"SPZ": ".spz", "SOG": ".sog"}
-"""Formats of others that the report compares with, where scenepress can write them."""
+PEERS = {"spz": ".spz", "sog": ".sog"}
+"""Formats of others that the report can compare with. Writing .sog takes long: it clusters the SH."""
 ALL_PRESETS_UP_TO = 1_000_000
 """Larger scenes are compressed with the first preset only, unless told otherwise."""
 DECODES = 3
@@ -55,7 +55,7 @@ def run(
     path: Path,
     folder: Path,
     presets: Sequence[api.Preset] | None,
-    with_peers: bool,
+    others: Sequence[str],
     views: int,
     width: int,
 ) -> None:
@@ -78,9 +78,9 @@ def run(
     for preset in presets:
         _say(f"encoding with preset {preset}")
         encodings.append(encode(scene, preset, path))
-    if with_peers:
-        _say("encoding as other formats")
-        encodings += peers(scene, folder)
+    for name in others:
+        _say(f"encoding as {name}")
+        encodings.append(peer(scene, name, folder))
     subject = encodings[0]
     record = api.measure_quality(scene, subject.decoded, None)
     subject = dataclasses.replace(subject, data=api.with_quality(subject.data, record))
@@ -117,23 +117,16 @@ def encode(scene: Splats, preset: api.Preset, path: Path) -> Encoding:
     return Encoding(preset, data, decoded, encode_seconds, statistics.median(times))
 
 
-def peers(scene: Splats, folder: Path) -> list[Encoding]:
-    """The scene in other people's formats, as scenepress writes them."""
-    found = []
-    for label, suffix in PEERS.items():
-        file = folder / f"peer{suffix}"
-        kind = table.by_suffix(file)
-        if kind is None or kind.write is None:
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LossWarning)  # The measurement shows what is lost.
-            _, encode_seconds = _timed(functools.partial(table.write, scene, file))
-            decoded, decode_seconds = _timed(functools.partial(table.read, file))
-        found.append(
-            Encoding(label, file.read_bytes(), decoded, encode_seconds, decode_seconds, peer=True)
-        )
-        file.unlink()
-    return found
+def peer(scene: Splats, name: str, folder: Path) -> Encoding:
+    """The scene in another format, as scenepress writes and reads it; timed once."""
+    file = folder / f"peer{PEERS[name]}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LossWarning)  # The measurement shows what is lost.
+        _, encode_seconds = _timed(functools.partial(table.write, scene, file))
+        decoded, decode_seconds = _timed(functools.partial(table.read, file))
+    data = file.read_bytes()
+    file.unlink()
+    return Encoding(f".{name}", data, decoded, encode_seconds, decode_seconds, peer=True)
 
 
 def text_table(page: report.Report) -> str:
@@ -193,7 +186,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("path", metavar="SCENE", type=Path, help="any supported scene file")
     add("-o", dest="folder", metavar="FOLDER", type=Path, default=Path("out/demo"), help="to write into")
     add("--presets", nargs="+", choices=PRESETS, help="the first is the report's subject")
-    add("--no-peers", dest="with_peers", action="store_false", help="leave other formats out")
+    add(
+        "--peers",
+        dest="others",
+        nargs="*",
+        choices=PEERS,
+        default=["spz"],
+        help="formats to compare with",
+    )
     add("--views", type=int, default=6, help="how many views are measured (6)")
     add("--width", type=int, default=400, help="their width in pixels (400)")
     return parser.parse_args(argv)

@@ -66,9 +66,11 @@ def test_the_demo_compresses_shows_and_reports(
 
 
 def test_peers_are_measured_alike(tmp_path: Path) -> None:
-    found = demo.peers(cloud(200, sh_degree=1), tmp_path)
-    assert [peer.label for peer in found][:1] == ["SPZ"]
-    assert all(peer.peer and len(peer.decoded) == 200 and peer.data for peer in found)
+    found = demo.peer(cloud(200, sh_degree=1), "spz", tmp_path)
+    assert found.peer
+    assert found.label == ".spz"
+    assert len(found.decoded) == 200
+    assert found.data
     assert list(tmp_path.iterdir()) == []
 
 

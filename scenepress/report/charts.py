@@ -10,10 +10,10 @@ from scenepress.files import readable_size
 from scenepress.inspection import Rate, by_stage
 from scenepress.report import RatePoint
 
-WIDTH, BARS_WIDTH, BARS_LEFT = 720, 580, 138
+WIDTH, BARS_WIDTH, BARS_LEFT = 720, 590, 152
 """User units: the curve's width, the bars' width and baseline; the page scales charts to columns."""
-COLOURS = 8
-"""Stage colours in style.css: .c0 to .c7."""
+COLOURS = 7
+"""Stage colours in style.css: .c0 to .c6 for the largest stages, .rest for all others."""
 
 
 def stage_bars(rates: Sequence[Rate], splats: int) -> str:
@@ -29,7 +29,7 @@ def stage_bars(rates: Sequence[Rate], splats: int) -> str:
             label += f" · {count / splats:.2f} B/splat"
         rows.append(
             f'<text x="{BARS_LEFT - 8}" y="{y + 21}" class="end">{escape(stage)}</text>'
-            f'<path d="{_bar(BARS_LEFT, y + 6, length, 22)}" class="c{k % COLOURS}"/>'
+            f'<path d="{_bar(BARS_LEFT, y + 6, length, 22)}" class="{_colour(k)}"/>'
             f'<text x="{BARS_LEFT + length + 8:.1f}" y="{y + 21}" class="value">{label}</text>'
         )
     title = "Bytes per stage: " + ", ".join(
@@ -40,7 +40,7 @@ def stage_bars(rates: Sequence[Rate], splats: int) -> str:
 
 def level_bars(rates: Sequence[Rate]) -> str:
     """One stacked bar per level, in the colours of `stage_bars`; empty if there is one level."""
-    order = {stage: k % COLOURS for k, stage in enumerate(by_stage(rates))}
+    order = {stage: _colour(k) for k, stage in enumerate(by_stage(rates))}
     levels = sorted({rate.level for rate in rates if rate.level is not None})
     if len(levels) < 2:
         return ""
@@ -58,7 +58,7 @@ def level_bars(rates: Sequence[Rate]) -> str:
                 tip = f"{name}, {escape(stage)}: {readable_size(parts[stage])}"
                 rows.append(
                     f'<rect x="{x:.2f}" y="{y + 6}" width="{max(0.5, length - 1):.2f}" height="22"'
-                    f' class="c{order[stage]}"><title>{tip}</title></rect>'
+                    f' class="{order[stage]}"><title>{tip}</title></rect>'
                 )
             x += length
         rows.append(
@@ -106,6 +106,10 @@ def rate_distortion(points: Sequence[RatePoint], splats: int) -> str:
         f"{p.label} {rate:.2f} B at {psnr:.2f} dB" for p, rate, psnr in shown
     )
     return _svg(title, WIDTH, 350, "".join(marks))
+
+
+def _colour(rank: int) -> str:
+    return f"c{rank}" if rank < COLOURS else "rest"
 
 
 def _label_place(

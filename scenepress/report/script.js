@@ -33,6 +33,12 @@
     slider.querySelector(".right").textContent = view.label;
     for (const other of thumbs.children) other.setAttribute("aria-pressed", String(other === button));
   };
+  // Long names that start alike are told apart by their ends.
+  let shared = 0;
+  const names = views.map((view) => view.name);
+  if (names.length > 1 && Math.max(...names.map((name) => name.length)) > 12) {
+    while (names.every((name) => name.length > shared + 1 && name[shared] === names[0][shared])) shared++;
+  }
   for (const view of views) {
     const button = document.createElement("button");
     button.type = "button";
@@ -40,7 +46,8 @@
     image.src = view.source.src;
     image.alt = "";
     const name = document.createElement("span");
-    name.textContent = view.name;
+    name.textContent = view.name.slice(shared);
+    button.title = view.name;
     button.append(image, name);
     button.addEventListener("click", () => show(view, button));
     thumbs.append(button);
