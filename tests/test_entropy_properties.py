@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -177,3 +178,20 @@ def test_native_fit_is_no_worse_than_the_reference(backend: str) -> None:
             )
 
         assert bits(backend) <= 1.01 * bits("reference") + 16
+
+
+def test_the_environment_names_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    plane, values = sample()
+    payload = entropy.encode_planes([plane])
+    for name in BACKENDS:  # One table set serves decoders of all backends.
+        monkeypatch.setenv("SCENEPRESS_BACKEND", name)
+        assert kernels.resolve() == name
+        np.testing.assert_array_equal(outcome(payload, plane, "auto"), values)
+
+
+def test_threads_share_a_table_set() -> None:
+    plane, values = sample(50_000)
+    payload = entropy.encode_planes([plane])
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: outcome(payload, plane, "auto"), range(16)):
+            np.testing.assert_array_equal(result, values)

@@ -90,10 +90,15 @@ if importlib.util.find_spec("scenepress.kernels._native"):  # Absent is fine; pr
     BACKENDS["cpu"] = _native
 
 
-def select(backend: str = "auto") -> Kernels:
-    """The backend named; "auto" is SCENEPRESS_BACKEND if set, else the fastest. No silent fallback."""
+def resolve(backend: str = "auto") -> str:
+    """The name of the backend meant: "auto" is SCENEPRESS_BACKEND if set, else the fastest."""
     if backend == "auto":
         backend = os.environ.get("SCENEPRESS_BACKEND") or list(BACKENDS)[-1]
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} cannot run here; have {list(BACKENDS)}")
-    return BACKENDS[backend]
+    return backend
+
+
+def select(backend: str = "auto") -> Kernels:
+    """The backend meant; see resolve(). No silent fallback."""
+    return BACKENDS[resolve(backend)]

@@ -63,7 +63,7 @@ class TableSet:
         """The bytes that from_bytes() reads: 2 or 3 for the simplest sets."""
         return self.serialised
 
-    def expanded(self, backend: kernels.Backend) -> object:
+    def expanded(self, backend: str) -> object:
         """The tables as decoders of this backend take them, made on first use."""
         tables = self._expanded.get(backend)
         if tables is None:
@@ -245,9 +245,9 @@ class PlaneDecoder:
         Raises:
             BitstreamError: they do not fit together.
         """
-        self._backend: kernels.Backend = backend
+        self._backend = kernels.resolve(backend)
         with _damage():
-            self._decoder = kernels.select(backend).rans_decoder(bytes(payload))
+            self._decoder = kernels.select(self._backend).rans_decoder(bytes(payload))
 
     def _contexts(self, table_set: TableSet, contexts: NDArray[np.uint8] | int) -> NDArray[np.uint8]:
         if isinstance(contexts, int):
