@@ -47,7 +47,7 @@ def test_round_trip(tmp_path: Path, scene: Splats) -> None:
 
 
 def test_an_empty_scene_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="without splats"):
+    with pytest.raises(FormatError, match="without splats"):
         write_glb(random_splats(0, 0), tmp_path / "a.glb")
     assert not list(tmp_path.iterdir())
 

@@ -117,6 +117,16 @@ def test_extensions(tmp_path: Path, version: int) -> None:
             read_spz(tmp_path / "b.spz")
 
 
+@pytest.mark.parametrize("version", [3, 4])
+def test_other_axes_are_named_in_the_file(tmp_path: Path, version: int) -> None:
+    scene = random_splats(5, 3)
+    write_spz(scene, tmp_path / "a.spz", version)
+    write_spz(scene, tmp_path / "b.spz", version, axes="RDF")
+    rub, rdf = read_spz(tmp_path / "a.spz"), read_spz(tmp_path / "b.spz", axes="LUF")
+    assert (rub.axes, rdf.axes, read_spz(tmp_path / "a.spz", axes="LUF").axes) == ("RUB", "RDF", "LUF")
+    np.testing.assert_array_equal(convert_axes(rub, "RDF").means, rdf.means)
+
+
 def test_far_coordinates_cost_precision_and_it_is_said(tmp_path: Path) -> None:
     scene = with_arrays(random_splats(3, 0), means=[[5000, 0, 0], [0, -16000, 0], [1, 1, 1]])
     with pytest.warns(LossWarning, match="coordinates reach 16000"):

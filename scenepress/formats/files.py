@@ -23,8 +23,8 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     On any exception, KeyboardInterrupt included, the temporary file is removed and `path` stays
     as it was.
     """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    path = Path(os.path.realpath(path))  # Through a link, the file it leads to.
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream

@@ -149,11 +149,11 @@ def write_glb(splats: Splats, path: str | Path) -> None:
         path: the file to make; it appears whole or not at all.
 
     Raises:
-        ValueError: an empty scene, which glTF cannot hold, or more than 4 GiB.
+        FormatError: an empty scene, which glTF cannot hold, or more than 4 GiB.
         OSError: the file cannot be written.
     """
     if not len(splats):
-        raise ValueError(f"{path}: glTF cannot hold a scene without splats")
+        raise FormatError(f"{path}: glTF cannot hold a scene without splats")
     scene = convert_axes(representable(splats, str(path)), "LUF")
     body: list[bytes] = []
     views: list[Json] = []
@@ -238,6 +238,6 @@ def _glb(body: list[bytes], text: bytes, path: str) -> list[bytes]:
     size = sum(len(b) for b in body)
     total = 12 + 8 + len(text) + 8 + size
     if total >= 2**32:
-        raise ValueError(f"{path}: {total} bytes are more than a .glb can hold")
+        raise FormatError(f"{path}: {total} bytes are more than a .glb can hold")
     head = struct.pack("<4sIIII", GLB_MAGIC, 2, total, len(text), GLB_JSON)
     return [head, text, struct.pack("<II", size, GLB_BIN), *body]

@@ -126,13 +126,13 @@ def write_sog(splats: Splats, path: str | Path, iterations: int = 10) -> None:
         iterations: of k-means for the SH palette.
 
     Raises:
-        ValueError: more splats than the images can hold.
+        FormatError: more splats than the images can hold.
         FileExistsError: the folder exists.
         OSError: the files cannot be written.
     """
     path = Path(path)
     if len(splats) > (MAX_SIDE - 3) ** 2:
-        raise ValueError(f"{path}: SOG holds at most {(MAX_SIDE - 3) ** 2} splats, got {len(splats)}")
+        raise FormatError(f"{path}: SOG holds at most {(MAX_SIDE - 3) ** 2} splats, got {len(splats)}")
     scene = convert_axes(representable(splats, str(path)), "RDF")
     files = _encode(scene.take(morton_order(scene.means)), iterations)
     if path.name == "meta.json":

@@ -36,8 +36,9 @@ ANTIALIASED, EXTENSIONS = 1, 2
 COORDINATE_SYSTEM = 0xADBE0003
 """Extension record that names the axes."""
 AXES_BY_CODE: dict[int, Axes] = {
-    0: "RUB", 1: "LDB", 2: "RDB", 3: "LUB", 4: "RUB", 5: "LDF", 6: "RDF", 7: "LUF", 8: "RUF",
+    1: "LDB", 2: "RDB", 3: "LUB", 4: "RUB", 5: "LDF", 6: "RDF", 7: "LUF", 8: "RUF",
 }  # fmt: skip
+CODE_OF_AXES = {axes: code for code, axes in AXES_BY_CODE.items()}
 MAX_EXPANSION = 1024
 """Decompressed bytes that one byte of the file may stand for; gzip itself cannot do better."""
 MAX_EXTENSION_BYTES = 1 << 20
@@ -66,25 +67,26 @@ class _Header:
         return tuple(self.count * n for n in (position, 1, 3, 3, rotation, 3 * COEFS[self.sh_degree]))
 
 
-def read_spz(path: str | Path) -> Splats:
+def read_spz(path: str | Path, axes: Axes = "RUB") -> Splats:
     """Read an .spz file of version 1 to 4.
 
     Args:
         path: the file.
+        axes: what to take the coordinates for where the file does not say. RUB is the format's rule;
+            some tools, such as splat-transform 3, write those of the .ply, RDF.
 
     Returns:
-        The scene in file order, axes as stored (RUB unless the file says otherwise). Opacity bytes 0
-        and 255 give logits -inf and +inf.
+        The scene in file order, axes as stored. Opacity bytes 0 and 255 give logits -inf and +inf.
 
     Raises:
         FormatError: no .spz, damaged, of a later version, or in axes that are turned by a quarter.
         OSError: the file cannot be read.
     """
-    return parse_spz(read_bytes(path, ".spz"), str(path))
+    return parse_spz(read_bytes(path, ".spz"), str(path), axes)
 
 
-def parse_spz(data: bytes, path: str) -> Splats:
-    """The scene in the bytes of an .spz file; `path` is for messages. Errors as in read_spz()."""
+def parse_spz(data: bytes, path: str, axes: Axes = "RUB") -> Splats:
+    """The scene in the bytes of an .spz file; `path` is for messages. The rest as in read_spz()."""
     if data[:2] == b"\x1f\x8b":
         header, arrays, extensions = _unpack_gzip(data, path)
     else:
@@ -93,7 +95,8 @@ def parse_spz(data: bytes, path: str) -> Splats:
             arrays, extensions = _unpack_streams(data, header, path)
         else:
             arrays, extensions = _slice_arrays(data, header, path)
-    axes = _axes(extensions, path) if header.flags & EXTENSIONS else "RUB"
+    if header.flags & EXTENSIONS:
+        axes = _axes(extensions, axes, path)
     if header.sh_degree == 4:
         warn_loss(f"{path}: SH of degree 4 is cut to degree 3")
     return _splats(header, arrays, axes)
@@ -183,9 +186,8 @@ def _unpack_streams(data: bytes, header: _Header, path: str) -> tuple[list[bytes
     return [next(rest) if size else b"" for size in sizes], data[32:toc]
 
 
-def _axes(extensions: bytes, path: str) -> Axes:
+def _axes(extensions: bytes, axes: Axes, path: str) -> Axes:
     """Walk the extension records; only the coordinate system has a place here."""
-    axes: Axes = "RUB"
     position = 0
     while position < len(extensions):
         if len(extensions) - position < 8:
@@ -196,9 +198,9 @@ def _axes(extensions: bytes, path: str) -> Axes:
             raise FormatError(f"{path}: extension {kind:#x} of {length} bytes is cut short")
         if kind == COORDINATE_SYSTEM and length == 4:
             code = struct.unpack_from("<I", extensions, position)[0]
-            if code not in AXES_BY_CODE:
+            if code and code not in AXES_BY_CODE:
                 raise FormatError(f"{path}: coordinate system {code} is not supported; 0 to 8 are")
-            axes = AXES_BY_CODE[code]
+            axes = AXES_BY_CODE.get(code, axes)
         else:
             warn_loss(f"{path}: extension {kind:#x} is left out")
         position += length
@@ -255,18 +257,20 @@ def write_spz(
     version: Literal[3, 4] = 4,
     fractional_bits: int | None = None,
     sh_bits: tuple[int, int] = (5, 4),
+    axes: Axes = "RUB",
 ) -> None:
     """Write an .spz file.
 
     Splats that the format cannot hold are made invisible, with a LossWarning.
 
     Args:
-        splats: the scene; converted to RUB axes.
+        splats: the scene; converted to `axes`.
         path: the file to make; it appears whole or not at all.
         version: 3 (gzip) or 4 (Zstandard).
         fractional_bits: precision of positions, steps of 2**-fractional_bits; 0 to 23. None: 12, or as
             many as the farthest coordinate leaves, with a LossWarning.
         sh_bits: kept bits, 1 to 8, of SH of degree 1 and of higher degrees.
+        axes: stored coordinates; others than RUB are named in an extension record.
 
     Raises:
         ValueError: an option out of range.
@@ -278,17 +282,18 @@ def write_spz(
         raise ValueError(f"fractional_bits must be 0 to 23, got {fractional_bits}")
     bits = _fitting_bits(splats, str(path)) if fractional_bits is None else fractional_bits
     scene = representable(splats, str(path), max_coordinate=(2.0**23 - 1) / 2**bits)
-    scene = convert_axes(scene, "RUB")
+    scene = convert_axes(scene, axes)
     arrays = _encode(scene, bits, sh_bits)
     present = [array for array in arrays if array]
-    flags = ANTIALIASED if scene.antialiased else 0
+    record = b"" if axes == "RUB" else struct.pack("<III", COORDINATE_SYSTEM, 4, CODE_OF_AXES[axes])
+    flags = (ANTIALIASED if scene.antialiased else 0) | (EXTENSIONS if record else 0)
     last = len(present) if version == 4 else 0
     header = _HEADER.pack(MAGIC, version, len(scene), scene.sh_degree, bits, flags, last)
     with whole_file(path) as stream:
         if version == 3:
-            stream.write(gzip.compress(b"".join([header, *arrays]), compresslevel=6, mtime=0))
+            stream.write(gzip.compress(b"".join([header, *arrays, record]), compresslevel=6, mtime=0))
         else:
-            stream.write(_pack_streams(header, present))
+            stream.write(_pack_streams(header, record, present))
 
 
 def _fitting_bits(splats: Splats, path: str) -> int:
@@ -329,9 +334,10 @@ def _words_from_quats(quats: NDArray[np.float32]) -> NDArray[np.uint32]:
     return np.asarray(words, "<u4")
 
 
-def _pack_streams(header: bytes, arrays: list[bytes]) -> bytes:
+def _pack_streams(header: bytes, record: bytes, arrays: list[bytes]) -> bytes:
     import zstandard
 
     frames = [zstandard.ZstdCompressor(level=12).compress(array) for array in arrays]
     toc = [struct.pack("<QQ", len(f), len(a)) for f, a in zip(frames, arrays, strict=True)]
-    return b"".join([header, struct.pack("<I12x", 32), *toc, *frames])
+    offset = struct.pack("<I12x", 32 + len(record))
+    return b"".join([header, offset, record, *toc, *frames])
