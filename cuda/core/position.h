@@ -61,17 +61,17 @@ SP_HOST_DEVICE inline int floor_log2(uint32_t value) {
 #endif
 }
 
-// The first of coarse[begin, end) that is >= value, end if none.
+// The first of codes[begin, end) that is >= value, end if none. Halves without branches on what it finds.
 SP_HOST_DEVICE inline uint32_t first_not_below(const uint64_t* codes, uint32_t begin, uint32_t end,
                                                uint64_t value) {
-  while (begin < end) {
-    const uint32_t middle = begin + (end - begin) / 2;
-    if (codes[middle] < value)
-      begin = middle + 1;
-    else
-      end = middle;
+  if (begin == end) return begin;
+  uint32_t size = end - begin;
+  while (size > 1) {
+    const uint32_t half = size / 2;
+    begin += half & (0u - uint32_t(codes[begin + half - 1] < value));
+    size -= half;
   }
-  return begin;
+  return begin + uint32_t(codes[begin] < value);
 }
 
 // Fills the tree of one n < kPositionExactCount: how likely each bit is, given the law of the value.
@@ -193,8 +193,9 @@ struct PositionWalk {
     child.coarse_begin = side ? split : node.coarse_begin;
     child.coarse_end = side ? node.coarse_end : split;
     child.parent = index;
-    const uint32_t cell = n ? under_count : kPositionNone;
-    under_count += n > 0;
+    const uint32_t exists = n > 0;
+    const uint32_t cell = under_count & (0u - exists);  // kPositionNone if empty.
+    under_count += exists;
     return cell;
   }
 
