@@ -7,6 +7,7 @@ every rule of the spec has been checked, `read_index` needs only the front of a 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import struct
 from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ MAX_LEVELS = 32
 MAX_TILES = 1 << 20
 MAX_COUNT = (1 << 31) - 1
 MAX_PAYLOAD = 1 << 40
-FREE_COUNT, COUNT_PER_BYTE = 1 << 20, 1 << 10
+FREE_COUNT, COUNT_PER_BYTE = 1 << 20, 64
 """A stage claims at most FREE_COUNT + COUNT_PER_BYTE * (file length) elements."""
 
 MIN_ENTRY = 10
@@ -108,10 +109,14 @@ class Container:
 
     def find(self, stage: int, level: int = 0, tile: int = 0) -> Chunk:
         """The one chunk of this stage, level and tile; BitstreamError if the file has none."""
-        for chunk in self.chunks:
-            if (chunk.stage, chunk.level, chunk.tile) == (stage, level, tile):
-                return chunk
-        raise BitstreamError(f"no {table.describe(stage)} chunk for level {level}, tile {tile}")
+        chunk = self._by_key.get((stage, level, tile))
+        if chunk is None:
+            raise BitstreamError(f"no {table.describe(stage)} chunk for level {level}, tile {tile}")
+        return chunk
+
+    @functools.cached_property
+    def _by_key(self) -> dict[tuple[int, int, int], Chunk]:
+        return {(chunk.stage, chunk.level, chunk.tile): chunk for chunk in self.chunks}
 
 
 def write(chunks: Iterable[Chunk]) -> bytes:

@@ -222,3 +222,17 @@ def test_a_huge_index_is_read_in_bounded_time() -> None:
     start = time.perf_counter()
     assert len(container.read(data).chunks) == 20_000
     assert time.perf_counter() - start < 5
+
+
+def test_too_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = three_levels()
+    monkeypatch.setattr(container, "MAX_CHUNKS", 3)
+    with pytest.raises(ValueError, match="14 chunks; a file holds at most 3"):
+        container.write([Chunk(0x11, 0, tile, 0, b"") for tile in range(14)])
+    with pytest.raises(BitstreamError, match="the limit is 3"):
+        container.read(data)
+
+
+def test_a_cut_index_is_not_called_damaged() -> None:
+    with pytest.raises(BitstreamError, match="inside the chunk index: 40 of"):
+        container.read(three_levels()[:40])
