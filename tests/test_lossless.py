@@ -57,7 +57,7 @@ def assert_same_bits(a: Splats, b: Splats) -> None:
 
 
 def test_the_spec_has_vectors() -> None:
-    assert len(VECTORS) == 30  # Guards the regular expression.
+    assert len(VECTORS) == 32  # Guards the regular expression.
 
 
 @pytest.mark.parametrize(("payload", "count", "columns", "why"), VECTORS, ids=[row[3] for row in VECTORS])
@@ -108,6 +108,12 @@ def test_completed_rotations_are_a_bijection(bits: np.ndarray) -> None:
     split = maps.split_rotations(list(bits))
     assert split[0].max() <= 7
     np.testing.assert_array_equal(np.stack(maps.join_rotations(split)), bits)
+
+
+@pytest.mark.parametrize("shape", [(14, 0), (13, 5), (17, 5), (14, 65_537)], ids=str)
+def test_encoder_refuses_other_shapes(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="bits must be"):
+        stage.encode(np.zeros(shape, np.uint32))
 
 
 def test_ordered_words_follow_the_values() -> None:
@@ -215,6 +221,8 @@ def test_truncation_at_every_byte() -> None:
             lossless.decode(data[:length])
         with pytest.raises(BitstreamError):
             lossless.decode(data[:length], allow_truncated=True)
+    with pytest.raises(BitstreamError, match="from the whole only"):
+        lossless.decode(data[:-1], allow_truncated=True)
 
 
 @settings(max_examples=200)

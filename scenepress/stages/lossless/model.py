@@ -245,6 +245,4 @@ def _read_tree(data: bytes, at: int) -> tuple[list[int], list[int], int]:
             if not split_bit and bit:
                 bases.append(base)
                 lengths.append(length)
-    if len(bases) > MAX_TOKENS:
-        raise BitstreamError(f"lossless: an alphabet of {len(bases)} leaves")
     return bases, lengths, (position + 7) // 8
