@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -21,6 +22,7 @@ constexpr float kExplicitBits = 28, kBitsPerSymbol = 2.5f;  // what other tables
 constexpr int kMaxStep = 31;
 constexpr int kPrecisions = 4;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr float kImpossible = 1e30f;  // bits; a finite number, to be multiplied by 0
 
 class BitString {
  public:
@@ -79,12 +81,24 @@ const ParametricCosts& parametric_costs(int last) {
   return all[static_cast<size_t>(last)];
 }
 
-// x log2 x
-float weighed_log(float x) { return x > 1 ? x * std::log2(x) : 0; }
+// x log2 x for x = 0 or x >= 1, to about 1e-7 of it. Plain arithmetic, so that loops over it become vector code.
+inline float weighed_log(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  const float exponent = static_cast<float>(static_cast<int32_t>(bits >> 23) - 127);
+  bits = (bits & 0x007FFFFF) | 0x3F800000;
+  float mantissa;
+  std::memcpy(&mantissa, &bits, 4);
+  constexpr float kRoot2 = 1.41421356f, kScale = 2.88539008f;  // 2 / ln 2
+  const float t = (mantissa - kRoot2) / (mantissa + kRoot2), t2 = t * t;
+  return x * (exponent + 0.5f + kScale * t * (1 + t2 * (1 / 3.0f + t2 * (1 / 5.0f + t2 * (1 / 7.0f)))));
+}
+
+constexpr size_t kLanes = 8;  // sums kept side by side: floats are not added in another order than written
 
 // Contexts that share a table: their counts, and their bits in each parametric table.
 struct Group {
-  std::vector<float> counts;
+  std::vector<float> counts;  // [a multiple of kLanes]
   std::array<float, kIndices> parametric;
   std::vector<size_t> contexts;
   float bits = 0;  // data and table
@@ -92,25 +106,27 @@ struct Group {
 
 // About how many bits two groups would take as one. `b` may be null.
 float estimate(const Group& a, const Group* b) {
-  float total = 0, sum = 0;
-  int used = 0;
-  for (size_t s = 0; s < a.counts.size(); ++s) {
-    const float count = b ? a.counts[s] + b->counts[s] : a.counts[s];
-    if (count == 0) continue;
-    total += count;
-    sum += weighed_log(count);
-    ++used;
-  }
-  if (used == 1) return kSingleBits;
-  const float bits = weighed_log(total) - sum + kExplicitBits + kBitsPerSymbol * static_cast<float>(used);
-  std::array<float, 8> lowest;
-  lowest.fill(std::numeric_limits<float>::infinity());
-  for (size_t i = 0; i < kIndices; i += 8)
-    for (size_t k = 0; k < 8; ++k) {
-      const float parametric = b ? a.parametric[i + k] + b->parametric[i + k] : a.parametric[i + k];
-      lowest[k] = std::min(lowest[k], parametric);
+  const float* const more = b ? b->counts.data() : a.counts.data();
+  const float weight = b ? 1.0f : 0.0f;
+  float totals[kLanes] = {}, sums[kLanes] = {}, used[kLanes] = {};
+  for (size_t s = 0; s < a.counts.size(); s += kLanes)
+    for (size_t k = 0; k < kLanes; ++k) {
+      const float count = a.counts[s + k] + weight * more[s + k];
+      totals[k] += count;
+      sums[k] += weighed_log(count);
+      used[k] += std::min(count, 1.0f);
     }
-  return std::min(bits, kParametricBits + *std::min_element(lowest.begin(), lowest.end()));
+  const float symbols = std::accumulate(used, used + kLanes, 0.0f);
+  if (symbols == 1) return kSingleBits;
+  const float bits = weighed_log(std::accumulate(totals, totals + kLanes, 0.0f)) -
+                     std::accumulate(sums, sums + kLanes, 0.0f) + kExplicitBits + kBitsPerSymbol * symbols;
+  const float* const more_bits = b ? b->parametric.data() : a.parametric.data();
+  float lowest[kLanes];
+  std::fill_n(lowest, kLanes, std::numeric_limits<float>::max());
+  for (size_t i = 0; i < kIndices; i += kLanes)
+    for (size_t k = 0; k < kLanes; ++k)
+      lowest[k] = std::min(lowest[k], a.parametric[i + k] + weight * more_bits[i + k]);
+  return std::min(bits, kParametricBits + *std::min_element(lowest, lowest + kLanes));
 }
 
 std::vector<Group> make_groups(const int64_t* counts, size_t contexts, int last) {
@@ -120,8 +136,9 @@ std::vector<Group> make_groups(const int64_t* counts, size_t contexts, int last)
     if (std::all_of(row, row + last + 1, [](int64_t n) { return n == 0; })) continue;
     Group group;
     group.counts.assign(row, row + last + 1);
+    group.counts.resize((group.counts.size() + kLanes - 1) / kLanes * kLanes);
     group.contexts = {c};
-    group.parametric.fill(last < kTokens ? 0 : std::numeric_limits<float>::infinity());
+    group.parametric.fill(last < kTokens ? 0 : kImpossible);
     for (size_t s = 0; s <= static_cast<size_t>(last) && last < kTokens; ++s)
       if (const float n = group.counts[s]; n > 0) {
         const auto& costs = parametric_costs(last).of_token[s];
@@ -133,37 +150,42 @@ std::vector<Group> make_groups(const int64_t* counts, size_t contexts, int last)
   return groups;
 }
 
-void merge_into(Group& kept, Group& gone, float bits) {
+void merge_into(Group& kept, const Group& gone, float bits) {
   for (size_t s = 0; s < kept.counts.size(); ++s) kept.counts[s] += gone.counts[s];
   for (size_t k = 0; k < kIndices; ++k) kept.parametric[k] += gone.parametric[k];
   kept.contexts.insert(kept.contexts.end(), gone.contexts.begin(), gone.contexts.end());
   kept.bits = bits;
-  gone.contexts.clear();
 }
 
 // Merges two groups at a time, those that save most first, while that saves bits.
 std::vector<Group> cluster(std::vector<Group> groups) {
-  const size_t n = groups.size();
-  std::vector<float> joint(n * n);  // bits of i and j as one, i > j
-  for (size_t i = 0; i < n; ++i)
-    for (size_t j = 0; j < i; ++j) joint[i * n + j] = estimate(groups[i], &groups[j]);
-  for (size_t alive = n; alive > 1; --alive) {
+  const size_t stride = groups.size();
+  std::vector<float> joint(stride * stride);  // bits of i and j as one, both ways round
+  const auto compare = [&](size_t i, size_t j) {
+    joint[i * stride + j] = joint[j * stride + i] = estimate(groups[i], &groups[j]);
+  };
+  for (size_t i = 0; i < stride; ++i)
+    for (size_t j = 0; j < i; ++j) compare(i, j);
+  while (groups.size() > 1) {
     size_t best_i = 0, best_j = 0;
-    float best = -std::numeric_limits<float>::infinity();
-    for (size_t i = 0; i < n; ++i)
-      for (size_t j = 0; j < i && !groups[i].contexts.empty(); ++j) {
-        if (groups[j].contexts.empty()) continue;
-        const float gain = groups[i].bits + groups[j].bits - joint[i * n + j];
-        if (gain > best) best = gain, best_i = i, best_j = j;
-      }
-    if (best <= 0 && alive <= kMaxTables) break;
-    merge_into(groups[best_j], groups[best_i], joint[best_i * n + best_j]);
-    for (size_t k = 0; k < n; ++k)
-      if (k != best_j && !groups[k].contexts.empty())
-        joint[std::max(k, best_j) * n + std::min(k, best_j)] = estimate(groups[k], &groups[best_j]);
+    float best = std::numeric_limits<float>::lowest();
+    for (size_t i = 0; i < groups.size(); ++i)
+      for (size_t j = 0; j < i; ++j)
+        if (const float gain = groups[i].bits + groups[j].bits - joint[i * stride + j]; gain > best)
+          best = gain, best_i = i, best_j = j;
+    if (best <= 0 && groups.size() <= kMaxTables) break;
+    merge_into(groups[best_j], groups[best_i], joint[best_i * stride + best_j]);
+    // The last group takes the place of the one that is gone.
+    const size_t last = groups.size() - 1;
+    if (best_i != last) {
+      groups[best_i] = std::move(groups[last]);
+      for (size_t k = 0; k < last; ++k)
+        joint[best_i * stride + k] = joint[k * stride + best_i] = joint[last * stride + k];
+    }
+    groups.pop_back();
+    for (size_t k = 0; k < groups.size(); ++k)
+      if (k != best_j) compare(k, best_j);
   }
-  groups.erase(std::remove_if(groups.begin(), groups.end(), [](const Group& g) { return g.contexts.empty(); }),
-               groups.end());
   return groups;
 }
 
