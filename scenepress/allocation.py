@@ -10,6 +10,7 @@ and within a class geometry's steps follow the splat's shape.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,21 +73,31 @@ def half_log2(sensitivity: F64) -> F64:
     return 0.5 * np.log2(np.maximum(sensitivity, floor))
 
 
-def fit_groups(
-    target: F64, classes: NDArray[np.uint8], count: int, groups: NDArray[np.intp], size: int
-) -> tuple[F64, F64]:
-    """Fit target ~ a[class] + b[group], b rising from 0, by alternating means: (a [count], b [size])."""
-    hits = np.bincount(groups, minlength=size)
+def fit_factors(
+    target: F64, classes: NDArray[np.uint8], count: int, groups: Sequence[NDArray[np.intp]], size: Sequence[int]
+) -> tuple[F64, list[F64]]:
+    """Fit target ~ a[class] + sum of b[k][groups[k]] by alternating means: (a [count], b[k] [size[k]]).
+
+    Every b[k] rises from 0: more of what a group counts never matters less.
+    """
     members = np.maximum(np.bincount(classes, minlength=count), 1)
-    a, b = np.zeros(count), np.zeros(size)
+    b = [np.zeros(n) for n in size]
     for _ in range(8):
-        a = np.bincount(classes, target - b[groups], minlength=count) / members
-        mean = np.bincount(groups, target - a[classes], minlength=size) / np.maximum(hits, 1)
-        known = np.flatnonzero(hits)
-        b = np.interp(np.arange(size), known, mean[known]) if len(known) else b
-        b -= b[0]
-    b = np.maximum.accumulate(b)
-    return class_means(target - b[groups], classes, count), b
+        total = sum((b[k][groups[k]] for k in range(len(groups))), np.zeros(len(target)))
+        a = np.bincount(classes, target - total, minlength=count) / members
+        for k, group in enumerate(groups):
+            rest = target - a[classes] - (total - b[k][group])
+            hits = np.bincount(group, minlength=size[k])
+            known = np.flatnonzero(hits)
+            if not len(known):
+                continue
+            mean = np.bincount(group, rest, minlength=size[k])[known] / hits[known]
+            total -= b[k][group]
+            b[k] = np.maximum.accumulate(np.interp(np.arange(size[k]), known, mean))
+            b[k] -= b[k][0]
+            total += b[k][group]
+    total = sum((b[k][groups[k]] for k in range(len(groups))), np.zeros(len(target)))
+    return class_means(target - total, classes, count), b
 
 
 def fit_shape(target: F64, shape: F64, classes: NDArray[np.uint8], count: int) -> tuple[F64, F64]:

@@ -12,12 +12,14 @@ from scenepress.allocation import F64, Sensitivities
 from scenepress.codecs.presets import Settings
 from scenepress.kernels import splats as kernels
 from scenepress.scene import Splats
-from scenepress.stages import color, opacity, rotation, sh
-from scenepress.stages.context import CHANNELS, GROUPS, I32, KNOTS, U8, step_of
+from scenepress.stages import color, opacity, rotation, scale, sh
+from scenepress.stages.context import CHANNELS, GROUPS, I32, KNOTS, SIZES, U8, step_of
 from scenepress.stages.parameters import Steps
 
 I64 = NDArray[np.int64]
 OCTAVE = 256 / np.log(2)
+NARROWEST = 16
+"""Fewest coded numbers that an octave of scale gets, of 256."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Lattice:
     """int32 [CHANNELS, N]."""
     steps: I32
     """int32 [CHANNELS, N]."""
+    logs: I32
+    """int32 [3, N]: scales in 1/256 octave, as decoded."""
     sh: I32
     """int32 [columns, N]: dequantised transform coefficients."""
     sh_steps: I32
@@ -76,24 +80,43 @@ def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s
     octaves = log_scales / np.log(2)
     gaps = np.abs(np.roll(octaves, -1, 1) - np.roll(octaves, -2, 1))
     knots = np.minimum(np.round(2 * gaps), KNOTS - 1).astype(np.intp)
+    origin = 256 * (int(np.ceil(np.quantile(octaves, 0.9999))) - SIZES) if octaves.size else 0
+    larger = np.maximum(np.roll(octaves, -1, 1), np.roll(octaves, -2, 1))
     turns = np.concatenate([half(sens.rotation[:, k]) for k in range(3)])
-    a, b = allocation.fit_groups(turns, np.tile(classes, 3), count, knots.T.ravel(), KNOTS)
+    thrice = np.tile(classes, 3)
+    a, (b, lift) = allocation.fit_factors(
+        turns, thrice, count, [knots.T.ravel(), _octave(larger, origin).T.ravel()], [KNOTS, SIZES]
+    )
+    own = _octave(octaves, origin).T.ravel()
+    stretch = np.concatenate([half(sens.log_scale[:, k]) for k in range(3)])
+    _, (rise,) = allocation.fit_factors(stretch, thrice, count, [own], [SIZES])
+    curve = np.clip(np.round(256 * 2.0 ** (rise - rise[-1])), NARROWEST, 256).astype(np.int32)
+    per_number = 4.0 ** (stretch - np.log2(curve[own] / 256))
     rank = np.argsort(octaves, axis=1, kind="stable")
     ordered = np.take_along_axis(octaves, rank, 1)
     moves = np.take_along_axis(np.stack([half(sens.position[:, k]) for k in range(3)], 1), rank, 1)
     fits = [allocation.fit_shape(moves[:, r], ordered, classes, count) for r in range(3)]
     return Steps(
-        scale=codes_of(wanted(s.scale, sens.log_scale.mean(1)), 1 / OCTAVE, LARGEST["scale"]),
+        scale=codes_of(wanted(s.scale, per_number.reshape(3, -1).mean(0)), 1 / OCTAVE, LARGEST["scale"]),
         opacity=codes_of(wanted(s.opacity, sens.removal), 1 / OCTAVE, LARGEST["opacity"]),
         # The vector part is half the angle, in radians.
-        rotation=codes_of(np.log2(delta * s.rotation) - 1 - a - b[-1], 1 / rotation.UNIT, LARGEST["rotation"]),
+        rotation=codes_of(
+            np.log2(delta * s.rotation) - 1 - a - b[-1] - lift[-1], 1 / rotation.UNIT, LARGEST["rotation"]
+        ),
         gain=np.clip(np.round(16 * (b[-1] - b)), 0, 255).astype(np.uint8),
+        lift=np.clip(np.round(16 * (lift[-1] - lift)), 0, 255).astype(np.uint8),
+        origin=origin,
+        curve=curve,
         color=codes_of(wanted(s.color, sens.color), 1 / color.UNIT, LARGEST["color"]),
         sh=codes_of(wanted(s.sh, sens.color), 1 / sh.UNIT, LARGEST["sh"]),
         offset=np.stack([np.round(256 * (np.log2(delta * s.position) - a)) for a, _ in fits]).astype(np.int32),
         reach=round(256 * np.log2(LARGEST["position"])),
         slope=np.stack([np.round(-256 * b) for _, b in fits]).astype(np.int32),
     )
+
+
+def _octave(octaves: F64, origin: int) -> NDArray[np.intp]:
+    return np.clip(np.floor(octaves - origin / 256), 0, SIZES - 1).astype(np.intp)
 
 
 def _multiples(values: F64, steps: I32) -> I32:
@@ -119,11 +142,12 @@ def quantise(
     values, wide = np.empty((CHANNELS, n), np.int32), np.empty((CHANNELS, n), np.int32)
     wide[0:3] = step_of(steps.scale[classes])
     for k in range(3):
-        values[k] = _multiples(log_scales[:, k] * OCTAVE, wide[k])
+        values[k] = _multiples(scale.compress(log_scales[:, k] * OCTAVE, steps.origin, steps.curve), wide[k])
+    logs = scale.expand(values[0:3], steps.origin, steps.curve)
     wide[3] = step_of(steps.opacity[classes])
     log_opacity = -np.logaddexp(0, -splats.opacity_logits.astype(np.float64))
     values[3] = _multiples(np.maximum(log_opacity * OCTAVE, -opacity.LOWEST), wide[3])
-    wide[4:7] = rotation.steps(steps.rotation, steps.gain, classes, values[0:3])
+    wide[4:7] = rotation.steps(steps.rotation, steps.gain, steps.lift, steps.origin, classes, logs)
     for k in range(3):
         values[4 + k] = _multiples(quats[:, 1 + k] * rotation.UNIT, wide[4 + k])
     wide[7:10] = step_of(steps.color[classes])
@@ -133,7 +157,7 @@ def quantise(
         values[7 + k] = _multiples(channels[:, k], wide[7 + k])
     sh_steps = step_of(steps.sh[classes])
     coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone)
-    lattice = Lattice(classes, values, wide, coefficients, sh_steps, extents, frames_of(quats))
+    lattice = Lattice(classes, values, wide, logs, coefficients, sh_steps, extents, frames_of(quats))
     return lattice, Transforms(matrix, basis, shift)
 
 

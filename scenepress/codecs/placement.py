@@ -65,7 +65,7 @@ def box_of(points: F64) -> TileBox:
 
 def log_steps(steps: Steps, lattice: Lattice) -> F64:
     """float64 [3, N]: log2 of the wanted position step by rank of scale, in the unit of `steps`."""
-    ordered = np.sort(lattice.values[:3], axis=0, kind="stable").astype(np.int64)
+    ordered = np.sort(lattice.logs, axis=0, kind="stable").astype(np.int64)
     logs = [
         np.minimum(
             steps.offset[r][lattice.classes] + ((steps.slope[r].astype(np.int64) @ ordered) >> 8),
@@ -120,11 +120,11 @@ def place(
     points float64 [N, 3] in grid units; cell: the level's cell exponent; wanted float64 [3, N] from log_steps.
     """
     cell = box.bits - depth_of(box.bits, cell)
-    values = lattice.values[:, rows]
+    logs, vectors = lattice.logs[:, rows], lattice.values[4:7, rows]
     exps, world = refinement.exponents(
-        steps.offset, steps.slope, steps.reach, lattice.classes[rows], values[:3], values[4:7], cell
+        steps.offset, steps.slope, steps.reach, lattice.classes[rows], logs, vectors, cell
     )
-    rank = np.argsort(values[:3], axis=0, kind="stable")
+    rank = np.argsort(logs, axis=0, kind="stable")
     frame = np.take_along_axis(lattice.frames[rows], rank.T[:, None, :], 2)
     local = points[rows] - np.array(box.corner, np.float64)
     offsets = _nearest_plane(local, box.bits, exps, world, frame, wanted[:, rows])

@@ -191,10 +191,12 @@ def _decode_level(
     s, t = p.steps, p.tables
     scale.decode(payload(table.SCALE), tile, here, s.scale, p.predictors, t.channels)
     opacity.decode(payload(table.OPACITY), tile, here, s.opacity, p.predictors, t.channels)
-    rotation.decode(payload(table.ROTATION), tile, here, s.rotation, s.gain, p.predictors, t.channels)
     classes = tile.classes[here.own]
+    logs = scale.expand(tile.values[:3, here.own], s.origin, s.curve)
+    wanted = rotation.steps(s.rotation, s.gain, s.lift, s.origin, classes, logs)
+    rotation.decode(payload(table.ROTATION), tile, here, wanted, p.predictors, t.channels)
     exps, _ = refinement.exponents(
-        s.offset, s.slope, s.reach, classes, tile.values[:3, here.own], tile.values[4:7, here.own], cell
+        s.offset, s.slope, s.reach, classes, logs, tile.values[4:7, here.own], cell
     )
     cells = position.unmorton(codes, depth).astype(np.int64)
     offsets = refinement.decode(payload(table.POSITION_REFINEMENT), cells, exps, cell)
@@ -214,7 +216,7 @@ def _dequantise(p: Parameters, box: TileBox, tile: Tile, offsets: NDArray[np.int
     return Splats(
         means=points.astype(np.float32),
         quats=np.ascontiguousarray(np.concatenate([real[None], vectors]).T.astype(np.float32)),
-        log_scales=np.ascontiguousarray(scale.dequantise(v[0:3]).T),
+        log_scales=np.ascontiguousarray(scale.dequantise(scale.expand(v[0:3], p.steps.origin, p.steps.curve)).T),
         opacity_logits=opacity.dequantise(v[3]),
         sh0=color.dequantise(v[7:10], p.color),
         shN=sh.dequantise(tile.sh, steps, p.shift, p.basis),

@@ -39,6 +39,8 @@ GROUPS = 15
 """SH extents beyond 0; group g holds the coefficients that extent g adds."""
 KNOTS = 13
 """Rotation steps are given for scale differences of 0, 1/2, ..., 6 octaves."""
+SIZES = 16
+"""Octaves of scale for which precision is given."""
 
 _MANTISSAS = np.array(
     [

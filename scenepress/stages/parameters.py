@@ -24,6 +24,7 @@ from scenepress.stages.context import (
     KNOTS,
     MAX_CLASSES,
     SH_CONTEXTS,
+    SIZES,
     U8,
     Predictor,
     Symbols,
@@ -34,6 +35,7 @@ MAX_LEVELS = 16
 MAX_EXPONENT = 126
 """The grid unit is 2 ** exponent scene units, -MAX_EXPONENT..MAX_EXPONENT."""
 MAX_CELL = 40
+MAX_WIDTH = 1024
 SH_COUNTS = (0, 3, 8, 15)
 KEPT_ORDER = 1
 """Flag: stage order carries every splat's index in the source."""
@@ -55,7 +57,13 @@ class Steps:
     rotation: U8
     """uint8 [classes]."""
     gain: U8
-    """uint8 [KNOTS]."""
+    """uint8 [KNOTS]: see rotation.steps."""
+    lift: U8
+    """uint8 [SIZES]: see rotation.steps."""
+    origin: int
+    """The smallest scale of the curve and the lifts, in 1/256 octave."""
+    curve: I32
+    """int32 [SIZES], 1..MAX_WIDTH: widths of scale.expand."""
     color: U8
     """uint8 [classes]."""
     sh: U8
@@ -147,7 +155,9 @@ def _flatten(p: Parameters) -> tuple[I32, U8]:
     s = p.steps
     parts: list[tuple[int, Sequence[int] | NDArray[np.integer]]] = [
         (MISC, [p.exponent, *p.bounds, *p.cells]),
-        *((STEP, _delta(codes)) for codes in (s.scale, s.opacity, s.rotation, s.gain, s.color, s.sh)),
+        *((STEP, _delta(codes)) for codes in (s.scale, s.opacity, s.rotation, s.gain, s.lift, s.color, s.sh)),
+        (BIAS, [s.origin]),
+        (STEP, s.curve),
         *((BIAS, _delta(row)) for row in s.offset),
         (WEIGHT, s.slope.ravel()), (BIAS, [s.reach]),
         (BIAS, p.color.ravel()), (BASIS, p.basis.T.ravel()), (MISC, p.shift),
@@ -216,7 +226,8 @@ def decode(payload: bytes) -> Parameters:
         tables.append(table)
     if present >> len(tables):
         raise BitstreamError("splat parameters: tables of unknown planes")
-    counts = [(MISC, 1 + 2 * levels), (STEP, 3 * classes + KNOTS + 2 * classes), (BIAS, 3 * classes),
+    counts = [(MISC, 1 + 2 * levels), (STEP, 3 * classes + KNOTS + SIZES + 2 * classes), (BIAS, 1), (STEP, SIZES),
+              (BIAS, 3 * classes),
               (WEIGHT, 9), (BIAS, 10), (BASIS, 3 * sh_count * columns), (MISC, GROUPS)]  # fmt: skip
     for with_near in (False, True):
         for channel in range(CHANNELS):
@@ -250,13 +261,19 @@ def _build(
         return read.limited("position offsets", classes, -(1 << 20), 1 << 20, delta=True).astype(np.int32)
 
     steps = Steps(
-        scale=codes("scale steps", classes), opacity=codes("opacity steps", classes),
-        rotation=codes("rotation steps", classes), gain=codes("rotation gains", KNOTS),
-        color=codes("colour steps", classes), sh=codes("SH steps", classes),
+        scale=codes("scale steps", classes),
+        opacity=codes("opacity steps", classes),
+        rotation=codes("rotation steps", classes),
+        gain=codes("rotation gains", KNOTS),
+        lift=codes("rotation lifts", SIZES),
+        color=codes("colour steps", classes),
+        sh=codes("SH steps", classes),
+        origin=int(read.limited("scale origin", 1, -(1 << 15), 1 << 15)[0]),
+        curve=read.limited("scale widths", SIZES, 1, MAX_WIDTH).astype(np.int32),
         offset=np.stack([offsets() for _ in range(3)]),
         slope=read.limited("position slopes", 9, -32767, 32767).reshape(3, 3).astype(np.int32),
         reach=int(read.limited("position reach", 1, -(1 << 20), 1 << 20)[0]),
-    )  # fmt: skip
+    )
     color = read.limited("colour matrix", 9, -32768, 32767).reshape(3, 3).astype(np.int32)
     basis = (
         read.limited("SH basis", 3 * sh_count * columns, -127, 127)

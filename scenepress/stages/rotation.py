@@ -14,22 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.stages import context, entropy
-from scenepress.stages.context import I32, KNOTS, ROTATION, U8, Level, Predictor, Tile, step_of
+from scenepress.stages.context import I32, KNOTS, ROTATION, SIZES, U8, Level, Predictor, Tile, step_of
 
 UNIT = 1 << 15
 """Vector-part components are integers in units of 1 / UNIT."""
 
 
-def steps(base: U8, gain: U8, classes: U8, scales: I32) -> I32:
+def steps(base: U8, gain: U8, lift: U8, origin: int, classes: U8, scales: I32) -> I32:
     """int32 [3, n]: step of each component.
 
-    base uint8 [classes], gain uint8 [KNOTS]: step codes that are added; scales int32 [3, n] in 1/256 octave.
+    base uint8 [classes], gain uint8 [KNOTS], lift uint8 [SIZES]: step codes that are added, for the class, the
+    difference and the larger one of the other two scales; scales int32 [3, n] in 1/256 octave.
     """
     out = np.empty_like(scales)
     for axis in range(3):
-        gap = np.abs(scales[(axis + 1) % 3].astype(np.int64) - scales[(axis + 2) % 3])
-        knot = np.minimum((gap + 64) >> 7, KNOTS - 1)
-        out[axis] = step_of(np.minimum(base[classes].astype(np.int64) + gain[knot], 255))
+        a, b = scales[(axis + 1) % 3].astype(np.int64), scales[(axis + 2) % 3].astype(np.int64)
+        knot = np.minimum((np.abs(a - b) + 64) >> 7, KNOTS - 1)
+        size = np.clip((np.maximum(a, b) - origin) >> 8, 0, SIZES - 1)
+        code = base[classes].astype(np.int64) + gain[knot] + lift[size]
+        out[axis] = step_of(np.minimum(code, 255))
     return out
 
 
@@ -91,16 +94,15 @@ def canonical(quats: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray
 
 
 def decode(
-    payload: bytes, tile: Tile, level: Level, base: U8, gain: U8, predictors: Sequence[Sequence[Predictor]],
+    payload: bytes, tile: Tile, level: Level, wanted: I32, predictors: Sequence[Sequence[Predictor]],
     tables: Sequence[entropy.TableSet | None],
 ) -> None:  # fmt: skip
-    """Decode the three components of the level into the tile. Scales must be known.
+    """Decode the three components of the level into the tile; `wanted` int32 [3, count] from steps().
 
     Raises:
         BitstreamError: damaged payload.
     """
     decoder = entropy.PlaneDecoder(payload)
-    wanted = steps(base, gain, tile.classes[level.own], tile.values[:3, level.own])
     for channel in ROTATION:
         context.decode_channel(
             decoder, tile, level, channel, predictors, wanted[channel - ROTATION[0]], tables[channel]

@@ -1,6 +1,8 @@
-"""Scale: the logarithms of the three standard deviations, in 1/256 octave.
+"""Scale: the logarithms of the three standard deviations, through a curve of the scene's own.
 
-Scales follow the renamed axes of stage rotation. Normative text: docs/spec/scale.md.
+Far below the size of a pixel, a splat's scale hardly shows; the curve maps logarithms to coded numbers such
+that one step of those matters the same at every size. Scales follow the renamed axes of stage rotation.
+Normative text: docs/spec/scale.md.
 """
 
 from __future__ import annotations
@@ -11,17 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.stages import context, entropy
-from scenepress.stages.context import I32, SCALE, U8, Level, Predictor, Tile, step_of
+from scenepress.stages.context import I32, SCALE, SIZES, U8, Level, Predictor, Tile, step_of
 
 LN2 = 0.6931471805599453
 UNIT = 256
-"""Values are integers in 1 / UNIT octave."""
+"""Logarithms are integers in 1 / UNIT octave."""
+LIMIT = 1 << 15
+"""They saturate at +-LIMIT: 128 octaves."""
 
 
-def dequantise(values: I32) -> NDArray[np.float32]:
-    """Natural logarithms, float32, of int32 values."""
-    logs: NDArray[np.float32] = (values * (LN2 / UNIT)).astype(np.float32)
+def expand(coded: I32, origin: int, widths: I32) -> I32:
+    """Logarithms int32, in 1/256 octave, of coded values.
+
+    The curve is piecewise linear: the octave from origin + 256 i on takes widths[i] coded numbers, from 0 at
+    `origin` up; the first and last piece go on outside. widths int32 [SIZES], all positive.
+    """
+    starts = np.concatenate([[0], np.cumsum(widths.astype(np.int64))])
+    i = np.clip(np.searchsorted(starts, coded, side="right") - 1, 0, SIZES - 1)
+    within = ((coded.astype(np.int64) - starts[i]) * UNIT + (widths[i] >> 1)) // widths[i]
+    logs: I32 = np.clip(origin + UNIT * i + within, -LIMIT, LIMIT).astype(np.int32)
     return logs
+
+
+def compress(logs: NDArray[np.float64], origin: int, widths: I32) -> NDArray[np.float64]:
+    """Inverse of expand(), before rounding: float64 logarithms in 1/256 octave to coded values."""
+    starts = np.concatenate([[0], np.cumsum(widths.astype(np.int64))])
+    i = np.clip(np.floor((logs - origin) / UNIT), 0, SIZES - 1).astype(np.intp)
+    coded: NDArray[np.float64] = starts[i] + (logs - origin - UNIT * i) * widths[i] / UNIT
+    return coded
+
+
+def dequantise(logs: I32) -> NDArray[np.float32]:
+    """Natural logarithms, float32, of int32 logarithms in 1/256 octave."""
+    natural: NDArray[np.float32] = (logs * (LN2 / UNIT)).astype(np.float32)
+    return natural
 
 
 def decode(
