@@ -7,6 +7,8 @@ void bind_crc32c(nanobind::module_& m);
 void bind_lossless(nanobind::module_& m);
 void bind_binary_coder(nanobind::module_& m);
 void bind_context(nanobind::module_& m);
+void bind_splat_levels(nanobind::module_& m);
+void bind_shape(nanobind::module_& m);
 void bind_position(nanobind::module_& m);
 void bind_rans(nanobind::module_& m);
 void bind_raster(nanobind::module_& m);
@@ -20,4 +22,6 @@ NB_MODULE(_native, m) {
   bind_rans(m);
   bind_raster(m);
   bind_context(m);
+  bind_splat_levels(m);
+  bind_shape(m);
 }

@@ -146,3 +146,50 @@ def sh_inverse(
 ) -> NDArray[np.float32]: ...
 def pack_bits(fields: NDArray[np.uint32], lengths: NDArray[np.uint8]) -> bytes: ...
 def unpack_bits(payload: bytes, lengths: NDArray[np.uint8]) -> NDArray[np.uint32]: ...
+
+# splat_levels.cpp: the decoder and tables are those of rans.cpp
+def decode_channel(
+    decoder: object,
+    tables: object,
+    values: NDArray[np.int32],
+    first: int,
+    near: NDArray[np.int32],
+    channel: int,
+    inputs: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    bias: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+    steps: NDArray[np.int32],
+) -> None: ...
+def decode_sh_level(
+    decoder: object,
+    extent_tables: object,
+    group_tables: list[object],
+    planes: NDArray[np.int32],
+    extents: NDArray[np.uint8],
+    first: int,
+    near: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+    steps: NDArray[np.int32],
+    bounds: NDArray[np.int32],
+) -> None: ...
+
+# shape.cpp
+def expand_scales(coded: NDArray[np.int32], origin: int, widths: NDArray[np.int32]) -> NDArray[np.int32]: ...
+def rotation_steps(
+    base: NDArray[np.uint8],
+    gain: NDArray[np.uint8],
+    lift: NDArray[np.uint8],
+    origin: int,
+    classes: NDArray[np.uint8],
+    scales: NDArray[np.int32],
+) -> NDArray[np.int32]: ...
+def position_exponents(
+    offset: NDArray[np.int32],
+    slope: NDArray[np.int32],
+    reach: int,
+    classes: NDArray[np.uint8],
+    scales: NDArray[np.int32],
+    vectors: NDArray[np.int32],
+    cell: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...

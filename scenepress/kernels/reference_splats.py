@@ -163,3 +163,119 @@ def unpack_bits(payload: bytes, lengths: U8) -> NDArray[np.uint32]:
     spread[mask] = bits[:total]
     fields: NDArray[np.uint32] = (spread << at).sum(1, dtype=np.uint32)
     return fields
+
+
+_MANTISSAS = np.array(
+    [
+        16384,
+        17109,
+        17867,
+        18658,
+        19484,
+        20347,
+        21247,
+        22188,
+        23170,
+        24196,
+        25268,
+        26386,
+        27554,
+        28774,
+        30048,
+        31379,
+    ]
+)
+"""round(2 ** (14 + i / 16)), listed so that no power function decides a step."""
+
+
+def step_of(code: NDArray[np.integer]) -> I32:
+    """Quantisation step >= 1 of a step code 0..255: 2 ** (code / 16) in 14-bit mantissas, floored."""
+    wide = code.astype(np.int64)
+    steps: I32 = ((_MANTISSAS[wide & 15] << (wide >> 4)) >> 14).astype(np.int32)
+    return steps
+
+
+KNOTS = 13
+"""Rotation steps are given for scale differences of 0, 1/2, ..., 6 octaves."""
+SIZES = 16
+"""Octaves of scale for which precision is given."""
+SCALE_LIMIT = 1 << 15
+REFINEMENT_BITS = 24
+"""Most bits per axis below a level's cells."""
+
+
+def expand_scales(coded: I32, origin: int, widths: I32) -> I32:
+    """Logarithms int32 [k, n], in 1/256 octave, of coded values int32 [k, n].
+
+    The curve is piecewise linear: the octave from origin + 256 i on takes widths[i] > 0 coded numbers, from
+    0 at `origin` up; the first and last piece go on outside. widths int32 [SIZES].
+    """
+    starts = np.concatenate([[0], np.cumsum(widths.astype(np.int64))])
+    i = np.clip(np.searchsorted(starts, coded, side="right") - 1, 0, SIZES - 1)
+    within = ((coded.astype(np.int64) - starts[i]) * 256 + (widths[i] >> 1)) // widths[i]
+    logs: I32 = np.clip(origin + 256 * i + within, -SCALE_LIMIT, SCALE_LIMIT).astype(np.int32)
+    return logs
+
+
+def rotation_steps(base: U8, gain: U8, lift: U8, origin: int, classes: U8, scales: I32) -> I32:
+    """Steps int32 [3, n] of the components of a rotation.
+
+    base uint8 [classes], gain uint8 [KNOTS], lift uint8 [SIZES]: step codes that are added, for the class,
+    the difference and the larger one of the other two scales; scales int32 [3, n] in 1/256 octave.
+    """
+    out = np.empty_like(scales)
+    for axis in range(3):
+        a, b = scales[(axis + 1) % 3].astype(np.int64), scales[(axis + 2) % 3].astype(np.int64)
+        knot = np.minimum((np.abs(a - b) + 64) >> 7, KNOTS - 1)
+        size = np.clip((np.maximum(a, b) - origin) >> 8, 0, SIZES - 1)
+        code = base[classes].astype(np.int64) + gain[knot] + lift[size]
+        out[axis] = step_of(np.minimum(code, 255))
+    return out
+
+
+def axes(vectors: I32) -> NDArray[np.int64]:
+    """int64 [3, 3, n]: rotation matrices in units of 2**-30; [i, k] is world component i of own axis k.
+
+    vectors int32 [3, n]: quaternion vector parts in units of 2**-15; the real part is what is left of 1.
+    """
+    x, y, z = np.clip(vectors.astype(np.int64), -(1 << 15), 1 << 15)
+    rest = np.maximum((1 << 30) - x * x - y * y - z * z, 0)
+    w = np.sqrt(rest.astype(np.float64)).astype(np.int64)  # The exact floor, as rest < 2**53.
+    one = 1 << 29
+    rows = (
+        (one - y * y - z * z, x * y - w * z, x * z + w * y),
+        (x * y + w * z, one - x * x - z * z, y * z - w * x),
+        (x * z - w * y, y * z + w * x, one - x * x - y * y),
+    )
+    return 2 * np.stack([np.stack(row) for row in rows])
+
+
+def position_exponents(
+    offset: I32, slope: I32, reach: int, classes: U8, scales: I32, vectors: I32, cell: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Exponents of the final position steps, and which own axis each world axis serves.
+
+    offset int32 [3, classes] and slope int32 [3, 3] (256 = 1): for the splat's smallest, middle and
+    largest scale (rank r), log2 of the step in 1/256 octave of the finest grid unit is
+    offset[r, class] + sum over ranks j of slope[r, j] * scale_j / 256, but at most scale_r + reach.
+    scales, vectors int32 [3, n]; cell: exponent >= 1 of the cells, an upper bound.
+    Returns (int64 [3, n] exponents per world axis,
+    int64 [3, n] world axis of each rank).
+    """
+    rank = np.argsort(scales, axis=0, kind="stable")
+    ordered = np.take_along_axis(scales, rank, 0).astype(np.int64)
+    size = np.abs(axes(vectors))
+    n = scales.shape[1]
+    rows = np.arange(n)
+    world = np.empty((3, n), np.int64)
+    free = np.ones((3, n), bool)
+    for r in range(2):
+        world[r] = np.where(free, size[:, rank[r], rows], -1).argmax(0)
+        free[world[r], rows] = False
+    world[2] = free.argmax(0)
+    result = np.empty((3, n), np.int64)
+    for r in range(3):
+        log = offset[r][classes].astype(np.int64) + ((slope[r].astype(np.int64) @ ordered) >> 8)
+        log = np.minimum(log, ordered[r] + reach)
+        result[world[r], rows] = np.clip(log >> 8, max(1, cell - REFINEMENT_BITS), cell)
+    return result, world

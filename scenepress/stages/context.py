@@ -9,8 +9,9 @@ Normative text: docs/spec/context.md.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from scenepress.errors import BitstreamError
 from scenepress.kernels import splats as kernels
 from scenepress.stages import entropy
 from scenepress.stages.entropy import Plane, PlaneDecoder, TableSet
+
+step_of = kernels.step_of
 
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
@@ -37,57 +40,7 @@ EXTENT_CONTEXTS = MAX_CLASSES * EXTENT_BINS
 SH_CONTEXTS = MAX_CLASSES * 6
 GROUPS = 15
 """SH extents beyond 0; group g holds the coefficients that extent g adds."""
-KNOTS = 13
-"""Rotation steps are given for scale differences of 0, 1/2, ..., 6 octaves."""
-SIZES = 16
-"""Octaves of scale for which precision is given."""
-
-_MANTISSAS = np.array(
-    [
-        16384,
-        17109,
-        17867,
-        18658,
-        19484,
-        20347,
-        21247,
-        22188,
-        23170,
-        24196,
-        25268,
-        26386,
-        27554,
-        28774,
-        30048,
-        31379,
-    ]
-)
-"""round(2 ** (14 + i / 16)), listed so that no power function decides a step."""
-
-
-def step_of(code: NDArray[np.integer]) -> I32:
-    """Quantisation step >= 1 of a step code 0..255: 2 ** (code / 16) in 14-bit mantissas, floored."""
-    wide = code.astype(np.int64)
-    steps: I32 = ((_MANTISSAS[wide & 15] << (wide >> 4)) >> 14).astype(np.int32)
-    return steps
-
-
-def axes(vectors: I32) -> NDArray[np.int64]:
-    """int64 [3, 3, n]: rotation matrices in units of 2**-30; [i, k] is world component i of own axis k.
-
-    vectors int32 [3, n]: quaternion vector parts in units of 2**-15; the real part is what is left of 1.
-    """
-    x, y, z = np.clip(vectors.astype(np.int64), -(1 << 15), 1 << 15)
-    rest = np.maximum((1 << 30) - x * x - y * y - z * z, 0)
-    w = np.sqrt(rest.astype(np.float64)).astype(np.int64)  # The exact floor, as rest < 2**53.
-    one = 1 << 29
-    rows = (
-        (one - y * y - z * z, x * y - w * z, x * z + w * y),
-        (x * y + w * z, one - x * x - z * z, y * z - w * x),
-        (x * z - w * y, y * z + w * x, one - x * x - y * y),
-    )
-    return 2 * np.stack([np.stack(row) for row in rows])
-
+KNOTS, SIZES = kernels.KNOTS, kernels.SIZES
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
@@ -221,6 +174,15 @@ def decode_channel(
     steps: I32, table_set: TableSet | None,
 ) -> None:  # fmt: skip
     """Decode one channel of the level into the tile."""
+    if kernels.FUSED and table_set is not None:
+        predictor = predictors[1 if len(level.near) else 0][channel]
+        handle, (tables,) = decoder.parts(table_set)
+        with damage():
+            kernels.decode_channel(
+                handle, tables, tile.values, level.first, level.near, channel, np.array(INPUTS[channel], np.int32),
+                predictor.weights, predictor.bias, tile.classes[level.own], np.ascontiguousarray(steps),
+            )  # fmt: skip
+        return
     base, contexts, flip = channel_contexts(tile, level, channel, predictors, steps)
     symbols = decode_plane(decoder, table_set, contexts)
     tile.values[channel, level.own] = kernels.reconstruct(base, flip, symbols, np.ascontiguousarray(steps))
@@ -232,7 +194,14 @@ def unpack_bits(payload: bytes, lengths: U8) -> NDArray[np.uint32]:
     Raises:
         BitstreamError: bits are missing, or set where there should be none.
     """
-    try:
+    with damage():
         return kernels.unpack_bits(payload, lengths)
+
+
+@contextlib.contextmanager
+def damage() -> Iterator[None]:
+    """Kernels say ValueError when bytes are damaged; callers are told BitstreamError."""
+    try:
+        yield
     except ValueError as error:
         raise BitstreamError(str(error)) from None

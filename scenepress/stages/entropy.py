@@ -249,6 +249,11 @@ class PlaneDecoder:
         with _damage():
             self._decoder = kernels.select(self._backend).rans_decoder(bytes(payload))
 
+    def parts(self, *table_sets: TableSet | None) -> tuple[object, list[object]]:
+        """The backend's own decoder and tables, for kernels that do more than decode in one call."""
+        expanded = [t.expanded(self._backend) if t is not None else None for t in table_sets]
+        return self._decoder, expanded
+
     def _contexts(self, table_set: TableSet, contexts: NDArray[np.uint8] | int) -> NDArray[np.uint8]:
         if isinstance(contexts, int):
             return np.zeros(contexts, np.uint8)

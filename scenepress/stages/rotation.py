@@ -13,27 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.kernels import splats as kernels
 from scenepress.stages import context, entropy
-from scenepress.stages.context import I32, KNOTS, ROTATION, SIZES, U8, Level, Predictor, Tile, step_of
+from scenepress.stages.context import I32, ROTATION, Level, Predictor, Tile
+
+steps = kernels.rotation_steps
 
 UNIT = 1 << 15
 """Vector-part components are integers in units of 1 / UNIT."""
-
-
-def steps(base: U8, gain: U8, lift: U8, origin: int, classes: U8, scales: I32) -> I32:
-    """int32 [3, n]: step of each component.
-
-    base uint8 [classes], gain uint8 [KNOTS], lift uint8 [SIZES]: step codes that are added, for the class, the
-    difference and the larger one of the other two scales; scales int32 [3, n] in 1/256 octave.
-    """
-    out = np.empty_like(scales)
-    for axis in range(3):
-        a, b = scales[(axis + 1) % 3].astype(np.int64), scales[(axis + 2) % 3].astype(np.int64)
-        knot = np.minimum((np.abs(a - b) + 64) >> 7, KNOTS - 1)
-        size = np.clip((np.maximum(a, b) - origin) >> 8, 0, SIZES - 1)
-        code = base[classes].astype(np.int64) + gain[knot] + lift[size]
-        out[axis] = step_of(np.minimum(code, 255))
-    return out
 
 
 def _octahedral() -> NDArray[np.float64]:

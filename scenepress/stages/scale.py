@@ -12,27 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.kernels import splats as kernels
 from scenepress.stages import context, entropy
 from scenepress.stages.context import I32, SCALE, SIZES, U8, Level, Predictor, Tile, step_of
 
 LN2 = 0.6931471805599453
 UNIT = 256
 """Logarithms are integers in 1 / UNIT octave."""
-LIMIT = 1 << 15
-"""They saturate at +-LIMIT: 128 octaves."""
 
-
-def expand(coded: I32, origin: int, widths: I32) -> I32:
-    """Logarithms int32, in 1/256 octave, of coded values.
-
-    The curve is piecewise linear: the octave from origin + 256 i on takes widths[i] coded numbers, from 0 at
-    `origin` up; the first and last piece go on outside. widths int32 [SIZES], all positive.
-    """
-    starts = np.concatenate([[0], np.cumsum(widths.astype(np.int64))])
-    i = np.clip(np.searchsorted(starts, coded, side="right") - 1, 0, SIZES - 1)
-    within = ((coded.astype(np.int64) - starts[i]) * UNIT + (widths[i] >> 1)) // widths[i]
-    logs: I32 = np.clip(origin + UNIT * i + within, -LIMIT, LIMIT).astype(np.int32)
-    return logs
+expand = kernels.expand_scales
 
 
 def compress(logs: NDArray[np.float64], origin: int, widths: I32) -> NDArray[np.float64]:

@@ -93,6 +93,16 @@ def decode(
         BitstreamError: damaged payload.
     """
     decoder = entropy.PlaneDecoder(payload)
+    if kernels.FUSED and table is not None:
+        handle, (extent_tables, *group_tables) = decoder.parts(table, *groups)
+        bounds = np.array(bounds_of(len(tile.sh)), np.int32)
+        with context.damage():
+            kernels.decode_sh_level(
+                handle, extent_tables, group_tables, tile.sh, tile.extents, level.first, level.near,
+                tile.classes[level.own], steps, bounds,
+            )  # fmt: skip
+        decoder.finish()
+        return
     extents = context.decode_plane(decoder, table, _extent_contexts(tile, level), signed=False)
     if len(extents) and int(extents.max()) > GROUPS:
         raise BitstreamError(f"SH extent {int(extents.max())}, at most {GROUPS} is defined")

@@ -1,0 +1,34 @@
+#include "cpu/shape.h"
+
+#include <cmath>
+
+namespace scenepress {
+
+void expand_scales(const int32_t* coded, int64_t n, const ScaleCurve& curve, int32_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = expand_scale(coded[i], curve);
+}
+
+void rotation_steps(const RotationSteps& s, const uint8_t* classes, const int32_t* scales, int64_t n,
+                    int32_t* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t a = scales[i], b = scales[n + i], c = scales[2 * n + i];
+    out[i] = rotation_step(s, classes[i], b, c);
+    out[n + i] = rotation_step(s, classes[i], c, a);
+    out[2 * n + i] = rotation_step(s, classes[i], a, b);
+  }
+}
+
+void position_exponents(const PositionSteps& s, const uint8_t* classes, const int32_t* scales,
+                        const int32_t* vectors, int64_t n, int64_t* exponents, int64_t* world) {
+  // IEEE square roots round correctly, so the floor of one of an integer below 2^53 is exact.
+  const auto root = [](int64_t v) { return static_cast<int64_t>(std::sqrt(static_cast<double>(v))); };
+  for (int64_t i = 0; i < n; ++i) {
+    int64_t matrix[9], e[3], w[3];
+    rotation_matrix(vectors[i], vectors[n + i], vectors[2 * n + i], root, matrix);
+    const int32_t scale[3] = {scales[i], scales[n + i], scales[2 * n + i]};
+    position_exponents(s, classes[i], scale, matrix, e, w);
+    for (int k = 0; k < 3; ++k) exponents[k * n + i] = e[k], world[k * n + i] = w[k];
+  }
+}
+
+}  // namespace scenepress
