@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import signal
 import sys
 import threading
@@ -143,6 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args=arguments,
         config=(FlagCreatePairsOff,),
     )
+    for stream in (sys.stdout, sys.stderr):  # Names of files may hold what the terminal cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with _warnings_as_lines(), _terminated_cleanly():
             return _run(command)
@@ -161,6 +165,8 @@ def _run(command: Command) -> int:
         return _fail(error, 2)
     except (BitstreamError, FormatError, OSError) as error:
         return _fail(error, 1)
+    except MemoryError:
+        return _fail(MemoryError("not enough memory"), 1)
     return 0
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scenepress import __version__, api, cli, quality, report
+from scenepress import __version__, api, cli, printing, quality, report
 from scenepress.cli import UsageError
 from scenepress.errors import FormatError
-from scenepress.files import readable_size, write_whole
-from scenepress.inspection import Inspection, Rate, by_stage, file_size
-from scenepress.quality import Json
+from scenepress.files import write_whole
+from scenepress.inspection import file_size
 from scenepress.report.build import Encoding, build
 from scenepress.scene import Camera, Splats
 
@@ -55,64 +53,36 @@ def compress(command: cli.Compress) -> None:
         if command.report.suffix.lower() == ".json":
             raise UsageError("--report FILE must not end in .json: that is where its twin goes")
     scene = _load(command.source, command.drop_invalid, refuse=command.preset != "lossless")
+    if command.report and not len(scene):
+        raise FormatError(f"{command.source}: an empty scene has nothing to show in a report")
     cameras = _cameras(command.cameras, scene) if command.cameras else None
-    with _progress() as progress:
-        start = time.perf_counter()
-        data = api.compress(
-            scene,
-            command.preset,
-            cameras=cameras,
-            keep_order=command.keep_order,
-            source=command.source,
-            measure=False,
-            progress=progress,
-        )
-        encode_seconds = time.perf_counter() - start
-    start = time.perf_counter()
-    decoded = api.decompress(data)
-    decode_seconds = time.perf_counter() - start
+    _require_measurable(cameras or [])
+    encoding = _encode(command, scene, cameras)
     record = None
     if len(scene):
         with _progress() as progress:
-            record = api.measure_quality(scene, decoded, cameras, progress)
-        data = api.with_quality(data, record)
-    write_whole(command.output, data)
-
-    bytes_in = file_size(command.source)
-    values: dict[str, Json] = {
-        "source": str(command.source),
-        "output": str(command.output),
-        "preset": command.preset,
-        "splats": len(scene),
-        "bytes_in": bytes_in,
-        "bytes_out": len(data),
-        "ratio": bytes_in / len(data),
-        "bytes_per_splat": len(data) / len(scene) if len(scene) else None,
-        "encode_seconds": encode_seconds,
-        "decode_seconds": decode_seconds,
-        "psnr": quality.finite(record.psnr) if record else None,
-        "ssim": record.ssim if record else None,
-        "views": record.views if record else 0,
-        "cameras": record.cameras if record else None,
-        "report": str(command.report) if command.report else None,
-    }
+            record = api.measure_quality(scene, encoding.decoded, cameras, progress)
+        data = api.with_quality(encoding.data, record)
+        encoding = dataclasses.replace(encoding, data=data)
+    write_whole(command.output, encoding.data)
     if command.report:
-        encoding = Encoding(command.preset, data, decoded, encode_seconds, decode_seconds)
-        _write_report(command, scene, encoding, cameras)
+        _write_report(command, command.report, scene, encoding, cameras)
+    outcome = printing.Outcome(
+        source=str(command.source),
+        output=str(command.output),
+        preset=command.preset,
+        splats=len(scene),
+        bytes_in=file_size(command.source),
+        bytes_out=len(encoding.data),
+        encode_seconds=encoding.encode_seconds or 0.0,
+        decode_seconds=encoding.decode_seconds or 0.0,
+        quality=record,
+        report=str(command.report) if command.report else None,
+    )
     if command.as_json:
-        _print_json(values)
-        return
-    ratio = f"{bytes_in / len(data):.1f} times smaller"
-    rows = [("size", f"{readable_size(bytes_in)} -> {readable_size(len(data))}, {ratio}")]
-    if len(scene):
-        rows.append(("rate", f"{len(data) / len(scene):.2f} bytes per splat, {len(scene):,} splats"))
-    if record:
-        rows.append(("quality", _quality_text(record.psnr, record.ssim, record.views, record.cameras)))
-    rows.append(("encode", _speed(len(scene), encode_seconds)))
-    rows.append(("decode", _speed(len(scene), decode_seconds)))
-    if command.report:
-        rows.append(("report", str(command.report)))
-    _print_rows(f"{command.output} ({command.preset})", rows)
+        printing.print_json(outcome.as_json())
+    else:
+        printing.print_outcome(outcome)
 
 
 def decompress(command: cli.Decompress) -> None:
@@ -142,33 +112,9 @@ def inspect(command: cli.Inspect) -> None:
     """Say what a file holds."""
     found = api.inspect(command.source)
     if command.as_json:
-        _print_json(inspection_as_json(found))
-        return
-    rows = [
-        ("size", readable_size(found.bytes)),
-        ("splats", f"{found.count:,}"),
-        ("SH degree", str(found.sh_degree)),
-        ("axes", found.axes),
-        ("antialiased", "yes" if found.antialiased else "no"),
-        ("invalid", f"{found.invalid:,} splats"),
-    ]
-    if found.lower and found.upper:
-        rows.append(("lower", "  ".join(f"{value:.6g}" for value in found.lower)))
-        rows.append(("upper", "  ".join(f"{value:.6g}" for value in found.upper)))
-    if found.press:
-        info = found.press.metadata
-        major, minor = found.press.version
-        makers = (info.encoder, info.preset, f"format {major}.{minor}")
-        rows.append(("made by", ", ".join(filter(None, makers))))
-        if info.source_name:
-            rows.append(("made from", info.source_name))
-        rows.append(("structure", f"{found.press.levels} levels, {found.press.tiles} tiles"))
-        if info.quality:
-            q = info.quality
-            rows.append(("quality", _quality_text(q.psnr, q.ssim, q.views, q.cameras)))
-    _print_rows(found.path, rows)
-    if found.press:
-        _print_rates(found.press.rates, found.count)
+        printing.print_json(found.as_json())
+    else:
+        printing.print_inspection(found)
 
 
 def compare(command: cli.Compare) -> None:
@@ -185,35 +131,24 @@ def compare(command: cli.Compare) -> None:
         from scenepress.cameras import synthesize
 
         cameras = list(synthesize(a, command.views or COMPARE_VIEWS, command.size or COMPARE_WIDTH))
+    _require_measurable(cameras)
     background = BACKGROUNDS[command.background]
     with _progress() as progress:
         result = quality.compare(a, b, cameras, background=background, progress=progress)
-    bytes_a, bytes_b = file_size(command.a), file_size(command.b)
+    pair = printing.Pair(
+        a=str(command.a),
+        b=str(command.b),
+        bytes_a=file_size(command.a),
+        bytes_b=file_size(command.b),
+        splats_a=len(a),
+        splats_b=len(b),
+        cameras=f"from {command.cameras}" if command.cameras else "made up from A",
+        result=result,
+    )
     if command.as_json:
-        counts: dict[str, Json] = {"splats_a": len(a), "splats_b": len(b)}
-        sizes: dict[str, Json] = {"bytes_a": bytes_a, "bytes_b": bytes_b, "ratio": bytes_a / bytes_b}
-        _print_json({"a": str(command.a), "b": str(command.b), **sizes, **counts, **result.as_json()})
-        return
-    rows = [
-        (
-            "size",
-            f"{readable_size(bytes_a)} and {readable_size(bytes_b)}, ratio {bytes_a / bytes_b:.2f}",
-        ),
-        ("splats", f"{len(a):,} and {len(b):,}"),
-        ("PSNR", f"{_decibels(result.psnr)} (mean of the views' {_decibels(result.mean_view_psnr)})"),
-        ("SSIM", f"{result.ssim:.5f}"),
-    ]
-    for name, value in (
-        ("MS-SSIM", result.ms_ssim),
-        ("FLIP", result.flip),
-        ("SSIMULACRA2", result.ssimulacra2),
-        ("LPIPS", result.lpips),
-    ):
-        if value is not None:
-            rows.append((name, f"{value:.5f}" if name != "SSIMULACRA2" else f"{value:.2f}"))
-    kind = f"from {command.cameras}" if command.cameras else "made up from A"
-    rows.append(("views", f"{len(cameras)} {kind}, {cameras[0].width} x {cameras[0].height} pixels"))
-    _print_rows(f"{command.b} against {command.a}", rows)
+        printing.print_json(pair.as_json())
+    else:
+        printing.print_pair(pair)
 
 
 def render(command: cli.Render) -> None:
@@ -237,15 +172,22 @@ def render(command: cli.Render) -> None:
     write_whole(command.output, buffer.getvalue())
 
 
-def inspection_as_json(found: Inspection) -> dict[str, Json]:
-    """An inspection as plain JSON values; "press" is null for other formats."""
-    values: dict[str, Json] = dataclasses.asdict(found)
-    if found.press:
-        info = dataclasses.asdict(found.press.metadata)
-        if found.press.metadata.quality:
-            info["quality"]["psnr"] = quality.finite(found.press.metadata.quality.psnr)
-        values["press"] = {**dataclasses.asdict(found.press), "metadata": info}
-    return values
+def _encode(command: cli.Compress, scene: Splats, cameras: Sequence[Camera] | None) -> Encoding:
+    """Compress, and decode again to see what came of it; timed."""
+    with _progress() as progress:
+        start = time.perf_counter()
+        data = api.compress(
+            scene,
+            command.preset,
+            cameras=cameras,
+            keep_order=command.keep_order,
+            source=command.source,
+            measure=False,
+            progress=progress,
+        )
+        encoded = time.perf_counter()
+    decoded = api.decompress(data)
+    return Encoding(command.preset, data, decoded, encoded - start, time.perf_counter() - encoded)
 
 
 def _load(path: Path, drop_invalid: bool = False, *, refuse: bool = False) -> Splats:
@@ -299,14 +241,13 @@ def _camera(command: cli.Render, scene: Splats) -> Camera:
 
 def _write_report(
     command: cli.Compress,
+    path: Path,
     scene: Splats,
     encoding: Encoding,
     cameras: Sequence[Camera] | None,
 ) -> None:
     from scenepress.cameras import synthesize
 
-    if not len(scene) or command.report is None:
-        raise UsageError("--report: there is nothing to show of an empty scene")
     chosen = list(cameras or synthesize(scene, COMPARE_VIEWS, COMPARE_WIDTH))
     chosen = api.choose(chosen, COMPARE_VIEWS)
     origin = f"from {command.cameras.name}" if command.cameras else "made up from the scene"
@@ -322,7 +263,7 @@ def _write_report(
             producer=f"scenepress {__version__}",
             progress=progress,
         )
-    report.write(page, command.report)
+    report.write(page, path)
 
 
 def _require_other_file(source: Path, output: Path) -> None:
@@ -340,6 +281,13 @@ def _require_writable(output: Path) -> None:
     if found is None or found.write is None:
         known = ", ".join(suffix for f in table.FORMATS if f.write for suffix in f.suffixes)
         raise UsageError(f"{output}: cannot write this file type; known are {known}")
+
+
+def _require_measurable(cameras: Sequence[Camera]) -> None:
+    for camera in cameras:
+        if min(camera.width, camera.height) < quality.SSIM_MIN_SIDE:
+            size = f"{camera.width} x {camera.height} pixels"
+            raise UsageError(f"views of {size} are too small: {quality.SSIM_MIN_SIDE} a side are needed")
 
 
 def _require_range(option: str, value: int | None, most: int) -> None:
@@ -360,41 +308,3 @@ def _progress() -> Iterator[quality.Progress]:
             bar.update(max(0.0, done - bar.n))
 
         yield show
-
-
-def _print_json(values: dict[str, Json]) -> None:
-    print(json.dumps(values, indent=2, allow_nan=False))
-
-
-def _print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
-    width = max(len(name) for name, _ in rows)
-    print(title, *(f"  {name:{width}}  {value}" for name, value in rows), sep="\n")
-
-
-def _print_rates(rates: Sequence[Rate], splats: int) -> None:
-    """Bytes by stage, then by level."""
-    total = sum(rate.bytes for rate in rates)
-    totals = by_stage(rates)
-    width = max(map(len, totals))
-    print("  stage")
-    for stage, count in totals.items():
-        share = f"{100 * count / total:5.1f} %  {count / max(1, splats):7.3f} B/splat"
-        print(f"    {stage:{width}}  {readable_size(count):>8}  {share}")
-    levels = sorted({rate.level for rate in rates if rate.level is not None})
-    if levels:
-        print("  level")
-    for level in levels:
-        count = sum(rate.bytes for rate in rates if rate.level == level)
-        print(f"    {level:<{width}}  {readable_size(count):>8}  {100 * count / total:5.1f} %")
-
-
-def _quality_text(psnr: float, ssim: float, views: int, cameras: str) -> str:
-    return f"PSNR {_decibels(psnr)}, SSIM {ssim:.4f}, over {views} views ({cameras} cameras)"
-
-
-def _decibels(psnr: float) -> str:
-    return "infinite (equal images)" if psnr == float("inf") else f"{psnr:.2f} dB"
-
-
-def _speed(splats: int, seconds: float) -> str:
-    return f"{seconds:.2f} s, {splats / max(seconds, 1e-9) / 1e3:,.0f} thousand splats/s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from scenepress import container, metadata
 from scenepress.files import PathLike
+from scenepress.quality import Json
 from scenepress.scene import Axes, Splats
 from scenepress.stages import table
 
@@ -70,6 +72,17 @@ class Inspection:
     """Greatest x, y, z of the finite centres; None if there are none."""
     press: PressFile | None
     """More, if it is a .press file."""
+
+    def as_json(self) -> dict[str, Json]:
+        """The keys that docs/cli.md promises; a quality record's infinite PSNR becomes null."""
+        values: dict[str, Json] = dataclasses.asdict(self)
+        if self.press:
+            info = dataclasses.asdict(self.press.metadata)
+            record = self.press.metadata.quality
+            if record and not math.isfinite(record.psnr):
+                info["quality"]["psnr"] = None
+            values["press"] = {**dataclasses.asdict(self.press), "metadata": info}
+        return values
 
 
 def describe(path: PathLike, scene: Splats, invalid: int, press: PressFile | None) -> Inspection:

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     import torch
 
 SSIM_RADIUS, SSIM_SIGMA = 5, 1.5  # An 11-tap Gaussian, as in the papers.
+SSIM_MIN_SIDE = 2 * SSIM_RADIUS + 1
+"""11 pixels: one window."""
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Finest scale first.
-MS_SSIM_MIN_SIDE = (2 * SSIM_RADIUS + 1) << (len(MS_SSIM_WEIGHTS) - 1)
+MS_SSIM_MIN_SIDE = SSIM_MIN_SIDE << (len(MS_SSIM_WEIGHTS) - 1)
 """176 pixels: the coarsest of the five scales must still hold one window."""
 SSIMULACRA2_MIN_SIDE = 225
 """Pixels: below this, fewer than six scales fit and the fitted weights lose their meaning."""
@@ -232,7 +234,7 @@ def ssim(a: Image, b: Image) -> float:
         ValueError: not float32 [H, W, 3] of one size, or a side under 11 pixels.
     """
     _require_pair(a, b)
-    _require_side("SSIM", a, 2 * SSIM_RADIUS + 1)
+    _require_side("SSIM", a, SSIM_MIN_SIDE)
     return float(np.mean([_ssim_means(a[..., c], b[..., c])[0] for c in range(3)]))
 
 

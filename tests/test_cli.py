@@ -154,6 +154,7 @@ def test_presets_are_those_of_the_codec() -> None:
         "compare a.ply b.ply --views 0",
         "compare a.ply b.ply --size 100000",
         "compare a.ply b.ply --views many",
+        "compare good.ply good.ply --size 8",
         "render in.ply -o out.tiff",
         "inspect a.ply b.ply",
     ],
@@ -162,11 +163,12 @@ def test_bad_usage_exits_with_2(
     arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    table.write(cloud(10), "good.ply")
     assert run(*arguments.split()) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err != ""
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "good.ply"]
 
 
 # Bad data
@@ -338,6 +340,9 @@ def test_an_empty_scene_survives(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert json.loads(capsys.readouterr().out)["psnr"] is None
         assert len(api.load(out)) == 0
     assert run("compare", tmp_path / "empty.ply", out) == 1
+    report = tmp_path / "r.html"
+    assert run("compress", tmp_path / "empty.ply", "-o", tmp_path / "x.press", "--report", report) == 1
+    assert not (tmp_path / "x.press").exists()
 
 
 def test_compress_writes_a_report(
@@ -478,6 +483,20 @@ def test_render_and_camera_files(
     assert run("compare", ply, ply, "--cameras", cameras, "--size", 50, "--json") == 0
     views = json.loads(capsys.readouterr().out)["views"]
     assert [(view["width"], view["height"]) for view in views] == [(50, 40), (50, 40)]
+
+
+def test_odd_file_names_are_shown(ply: Path, tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/a\xff\n\xc3\xa9.ply"
+    with open(odd, "wb") as file:
+        file.write(ply.read_bytes())
+    with spawn("inspect", os.fsdecode(odd)) as process:
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert "\\udcff" in out
+    with spawn("inspect", os.fsdecode(odd) + "gone") as process:
+        out, err = process.communicate()
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1
 
 
 def test_broken_pipes_are_no_traceback(press: Path) -> None:
