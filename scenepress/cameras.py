@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from scenepress import camera_files
 from scenepress.errors import FormatError
+from scenepress.kernels import raster
+from scenepress.render import raster_input
 from scenepress.scene import Axes, Camera, Splats
-from scenepress.significance import measure
 
 F64 = NDArray[np.float64]
 
@@ -25,6 +28,8 @@ INSIDE_FOV = math.radians(75)
 """Horizontal field of view of cameras that look around from inside."""
 CANDIDATES = 2
 """Places tried for each camera made up."""
+SURVEYED = 30_000
+"""Splats looked at to place cameras: at least so many of a larger scene, and less than twice."""
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
@@ -109,6 +114,7 @@ def survey(splats: Splats) -> Surroundings:
     Every splat counts by opacity times area (of its two longer axes, held to the median area: the few huge
     splats of a background must not decide).
     """
+    splats = _thinned(splats)
     finite = np.isfinite(splats.means).all(axis=1) & np.isfinite(splats.log_scales).all(axis=1)
     finite &= ~np.isnan(splats.opacity_logits)
     means = splats.means[finite].astype(np.float64)
@@ -135,6 +141,13 @@ def survey(splats: Splats) -> Surroundings:
     # An object alone is framed whole; of a scene with a background, its core.
     framed = whole if whole < 3 * core else core
     return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False)
+
+
+def _thinned(splats: Splats) -> Splats:
+    """Every k-th splat, grown to cover what the others did."""
+    step = max(1, len(splats) // SURVEYED)
+    some = splats.take(np.arange(0, len(splats), step))
+    return dataclasses.replace(some, log_scales=some.log_scales + np.float32(0.5 * math.log(step)))
 
 
 def _quantile(values: F64, weights: F64, share: float) -> float:
@@ -173,8 +186,10 @@ def synthesize(splats: Splats, count: int, width: int) -> list[Camera]:
     if count < 1 or not 1 <= width <= camera_files.MAX_SIDE:
         raise ValueError(f"cannot make {count} cameras {width} pixels wide")
     shape = survey(splats)
+    thinned = _thinned(splats)
     candidates = [_candidate(shape, up_direction(splats.axes), k, width) for k in range(CANDIDATES * count)]
-    detail = [_visible_detail(splats, resize(camera, 96)) for camera in candidates]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        detail = list(pool.map(lambda camera: _visible_detail(thinned, resize(camera, 96)), candidates))
     best = np.sort(np.argsort(-np.array(detail), kind="stable")[:count])
     return [candidates[k] for k in best]
 
@@ -200,7 +215,11 @@ def _candidate(shape: Surroundings, up: F64, k: int, width: int) -> Camera:
 
 def _visible_detail(splats: Splats, camera: Camera) -> int:
     """The number of splats that make up at least a tenth of some pixel."""
-    return int((measure(splats, [camera]).weight_max >= 0.1).sum())
+    scene = raster_input(splats, camera)
+    sizes = np.array([[camera.width, camera.height]], np.int32)
+    black = np.zeros(3, np.float32)
+    table = raster.measure(scene, scene.view[None], scene.intrinsics[None], sizes, black, threads=1)
+    return int((table[:, 2] >= 0.1).sum())
 
 
 def up_direction(axes: Axes) -> F64:

@@ -67,7 +67,7 @@ def measure(
         np.array([[scene.width, scene.height] for scene in inputs], np.int32),
         np.asarray(background, np.float32),
     )
-    columns = np.ascontiguousarray(table.T)
+    columns = np.ascontiguousarray(table[:, :4].T)
     return Sensitivity(
         weight=columns[0],
         weight_squared=columns[1],

@@ -10,6 +10,7 @@ together, at its best) less so.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -97,8 +98,10 @@ def torch_render(splats: Splats, camera: Camera) -> np.ndarray:
     return image.numpy()
 
 
-def timed(case: str, call: Callable[[], object], **values: harness.Value) -> harness.Timing:
-    """Time and record one case."""
+def timed(
+    case: str, call: Callable[[], object], peer: tuple[float, float] | None = None, **values: harness.Value
+) -> tuple[float, float]:
+    """Time and record one case: wall-clock (median) and processor seconds, also as ratios to a peer's."""
     load = round(os.getloadavg()[0], 1)
     wall = harness.measure(call, repeats=15, limit_s=8)
     cpu = []
@@ -106,8 +109,10 @@ def timed(case: str, call: Callable[[], object], **values: harness.Value) -> har
         start = time.process_time()
         call()
         cpu.append(time.process_time() - start)
+    if peer:
+        values = {"peer_wall_ratio": peer[0] / wall.median_s, "peer_cpu_ratio": peer[1] / min(cpu), **values}
     harness.record("render", {"case": case, "wall": wall, "cpu_s": min(cpu), "load": load, **values})
-    return wall
+    return wall.median_s, min(cpu)
 
 
 def against_torch() -> None:
@@ -121,14 +126,8 @@ def against_torch() -> None:
         raise SystemExit("the images differ: no use timing them")
     peer = timed("10k, 256x256, PyTorch tile blend", lambda: torch_render(splats, camera))
     for backend in ("cpu", "portable"):
-        own = harness.measure(lambda name=backend: rasterize(splats, camera, backend=name), repeats=15)  # type: ignore[misc]
-        timed(
-            f"10k, 256x256, {backend}",
-            lambda name=backend: rasterize(splats, camera, backend=name),  # type: ignore[misc]
-            peer_s=peer.median_s,
-            times_faster=peer.median_s / own.median_s,
-            target=100,
-        )
+        draw = functools.partial(rasterize, splats, camera, backend=backend)
+        timed(f"10k, 256x256, {backend}", draw, peer, target_ratio=100)
 
 
 def main() -> None:
