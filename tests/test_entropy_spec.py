@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 
@@ -88,3 +89,16 @@ def test_payloads(row: list[str], backend: str) -> None:
             decode()
     else:
         assert decode() == numbers(values)
+
+
+def test_fuzzing_starts_from_the_vectors() -> None:
+    """tests/conformance/rans holds the valid payloads as inputs of cuda/fuzz/fuzz_rans.cpp."""
+    folder = Path(__file__).parent / "conformance/rans"
+    expected = {}
+    for payload, tables, plane, contexts, values, why in PAYLOADS:
+        if values != "INVALID" and len(bytes.fromhex(tables)) and bytes.fromhex(tables)[0] == 1:
+            head = bytes([2 * (plane == "signed"), len(contexts.split()), 0, 1])
+            name = re.sub(r"\W+", "_", why) + ".bin"
+            expected[name] = head + bytes.fromhex(tables) + bytes.fromhex(payload)
+    assert len(expected) == 5
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
