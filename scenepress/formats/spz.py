@@ -311,18 +311,25 @@ def _fitting_bits(splats: Splats, path: str) -> int:
 def _encode(scene: Splats, fractional_bits: int, sh_bits: tuple[int, int]) -> list[bytes]:
     """The six planar arrays of v3 and v4."""
     fixed = np.rint(scene.means.astype(np.float64) * 2.0**fractional_bits).astype("<i4")
-    shN = np.clip(np.rint(scene.shN.astype(np.float64) * 128) + 128, 0, 255)
-    for part, bits in ((slice(0, 3), sh_bits[0]), (slice(3, None), sh_bits[1])):
-        step = 2 ** (8 - bits)
-        shN[:, part] = np.floor((shN[:, part] + step / 2) / step) * step
     return [
         fixed.view(np.uint8).reshape(-1, 4)[:, :3].tobytes(),
         to_bytes(opacities(scene.opacity_logits) * 255).tobytes(),
         to_bytes(scene.sh0.astype(np.float64) * (0.15 * 255) + 127.5).tobytes(),
         to_bytes((scene.log_scales.astype(np.float64) + 10) * 16).tobytes(),
         _words_from_quats(scene.quats).tobytes(),
-        to_bytes(shN).tobytes(),
+        _sh_bytes(scene.shN, sh_bits).tobytes(),
     ]
+
+
+def _sh_bytes(shN: NDArray[np.float32], sh_bits: tuple[int, int]) -> Bytes:
+    """Coefficients as bytes around 128, rounded to so many bits for degree 1 and for higher ones."""
+    # Scaling by 128 is exact, so float32 rounds like the reals; beyond 2 all values are cut anyway.
+    codes = np.rint(np.clip(shN, -2, 2) * np.float32(128)).astype(np.int16)
+    np.clip(codes + np.int16(128), 0, 255, out=codes)
+    for part, bits in ((slice(0, 3), sh_bits[0]), (slice(3, None), sh_bits[1])):
+        step = 1 << (8 - bits)
+        codes[:, part] = (codes[:, part] + np.int16(step // 2)) & np.int16(-step)
+    return np.asarray(np.minimum(codes, 255), np.uint8)
 
 
 def _words_from_quats(quats: NDArray[np.float32]) -> NDArray[np.uint32]:
