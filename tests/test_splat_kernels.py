@@ -1,0 +1,330 @@
+"""Kernels of the splat codec: the native ones give what the reference gives, and refuse what would crash them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from backends import NAMES, splat_kernels
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from scenepress.kernels import reference_splats as reference
+from scenepress.kernels import splats as chosen
+
+if "cpu" not in NAMES:
+    pytest.skip("the native module is not built", allow_module_level=True)
+
+native = splat_kernels("cpu")
+quick = settings(deadline=None, max_examples=60)
+
+LIMIT = reference.LIMIT
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def same(name: str, *args: object) -> tuple[NDArray[np.generic], ...]:
+    """Results of both, after checking that they are the same arrays."""
+    found = [getattr(module, name)(*args) for module in (reference, native)]
+    both = [f if isinstance(f, tuple) else (f,) for f in found]
+    for a, b in zip(*both, strict=True):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        np.testing.assert_array_equal(a, b)
+    return both[1]
+
+
+def test_every_kernel_is_compared_here() -> None:
+    functions = {name for name in chosen.__all__ if callable(getattr(chosen, name))}
+    assert functions == set(COMPARED)
+
+
+def steps_of(rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+    """1..65535, small, large and in between."""
+    return np.minimum(2.0 ** rng.uniform(0, 16, n), 65535).astype(np.int32)
+
+
+def values_of(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Lattice values: near 0, anywhere, and saturated."""
+    wide = 2.0 ** rng.uniform(0, 25, shape) * rng.choice([-1, 1], shape)
+    return np.clip(wide, -LIMIT, LIMIT).astype(np.int32)
+
+
+# --- neighbours ---
+
+
+@quick
+@given(
+    st.lists(st.integers(0, 2**63 - 1), max_size=40),
+    st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=40),
+    st.booleans(),
+)
+def test_neighbours(fine: list[int], coarse: list[int], near: bool) -> None:
+    if near:
+        fine = [min(c + k, 2**63 - 1) for c in coarse for k in (0, 1, 8)]
+    codes = np.sort(np.array(fine, np.uint64))
+    known = np.sort(np.array(coarse, np.uint64))
+    (found,) = same("neighbours", codes, known)
+    assert found.shape == (len(codes), 2)
+    assert ((found >= 0) & (found < len(known))).all()
+    if len(known) > 1:
+        assert (found[:, 0] != found[:, 1]).all()
+
+
+@quick
+@given(SEEDS, st.integers(0, 300), st.integers(1, 300), st.sampled_from([3, 9, 30, 63]))
+def test_neighbours_of_dense_codes(seed: int, n: int, m: int, bits: int) -> None:
+    rng = np.random.default_rng(seed)
+    codes, known = (np.sort(rng.integers(0, 2**bits, size, np.uint64)) for size in (n, m))
+    same("neighbours", codes, known)
+
+
+def test_neighbours_search_a_window_and_prefer_the_smaller_index() -> None:
+    code = np.array([0b111000], np.uint64)  # (2, 2, 2)
+    same_place = np.array([0b111000] * 3, np.uint64)
+    assert same("neighbours", code, same_place)[0].tolist() == [[0, 1]]
+    assert same("neighbours", code, same_place[:1])[0].tolist() == [[0, 0]]
+    far = np.arange(9, dtype=np.uint64)  # All nine lie before the code: the last four are candidates.
+    assert set(same("neighbours", code, far)[0][0].tolist()) <= {5, 6, 7, 8}
+
+
+# --- predict and reconstruct ---
+
+
+@st.composite
+def predictions(draw: st.DrawFn) -> tuple[object, ...]:
+    rng = np.random.default_rng(draw(SEEDS))
+    n, first = draw(st.integers(0, 40)), draw(st.integers(0, 20))
+    inputs = np.array(draw(st.lists(st.integers(0, 9), max_size=3)), np.int32)
+    near = rng.integers(0, first, (n, 2)).astype(np.int32) if first and n else np.zeros((0, 2), np.int32)
+    width = 2 + 3 * len(inputs) if len(near) else len(inputs)
+    weights = rng.integers(-32767, 32768, width).astype(np.int32) >> rng.integers(0, 12)
+    bias = values_of(rng, (draw(st.integers(1, 16)),))
+    classes = rng.integers(0, len(bias), n).astype(np.uint8)
+    values = values_of(rng, (10, first + n + draw(st.integers(0, 3))))
+    if draw(st.booleans()):
+        values[:] >>= 10
+    if draw(st.booleans()) and len(near):
+        values[:, near[:, 1]] = values[:, near[:, 0]] + rng.integers(-3, 4, n)
+    return values, first, near, draw(st.integers(0, 9)), inputs, weights, bias, classes, steps_of(rng, n)
+
+
+@quick
+@given(predictions(), SEEDS)
+def test_predict_and_reconstruct(arguments: tuple[object, ...], seed: int) -> None:
+    base, contexts, flip = same("predict", *arguments)
+    values, first, _, channel, _, _, bias, classes, steps = arguments
+    assert isinstance(steps, np.ndarray)
+    assert isinstance(bias, np.ndarray)
+    assert isinstance(values, np.ndarray)
+    assert isinstance(classes, np.ndarray)
+    assert isinstance(first, int)
+    assert (np.abs(base.astype(np.int64) * steps) <= LIMIT + steps).all()
+    assert (contexts // 15 == classes).all()
+    assert set(np.unique(flip)) <= {0, 1}
+    # Any lattice value comes back from its symbol, which tokens can hold.
+    own = np.trunc(values[channel, first : first + len(base)] / steps).astype(np.int32)
+    symbols = np.where(flip != 0, base - own, own - base).astype(np.int32)
+    (back,) = same("reconstruct", base, flip, symbols, steps)
+    np.testing.assert_array_equal(back, own * steps)
+    rng = np.random.default_rng(seed)
+    wild = rng.integers(-(2**25) + 1, 2**25 + 1, len(base)).astype(np.int32)
+    (extreme,) = same("reconstruct", base, flip, wild, steps)
+    assert (np.abs(extreme) <= LIMIT).all()
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 17, 65535])
+def test_predictions_saturate(step: int) -> None:
+    none, no_near = np.zeros(0, np.int32), np.zeros((0, 2), np.int32)
+    bias = np.array([LIMIT, -LIMIT], np.int32)
+    values = np.full((1, 6), LIMIT, np.int32)
+    values[0, 3:] = -LIMIT
+    classes, steps = np.array([0, 1], np.uint8), np.full(2, step, np.int32)
+    base, _, _ = same("predict", values, 0, no_near, 0, none, none, bias, classes, steps)
+    assert base.tolist() == [(2 * LIMIT + step) // (2 * step), (-2 * LIMIT + step) // (2 * step)]
+    near = np.array([[0, 1], [3, 3]], np.int32)
+    weights = np.array([32767, 32767], np.int32)
+    again, _, _ = same("predict", values, 4, near, 0, none, weights, bias, classes, steps)
+    assert again.tolist() == base.tolist()
+
+
+def test_spread_says_how_far_the_neighbours_agree() -> None:
+    values = np.zeros((1, 12), np.int32)
+    gaps = [0, 4, 5, 19, 20, 79, 80]
+    values[0, 1:8] = gaps
+    near = np.array([[0, i] for i in range(1, 5)], np.int32)
+    zero, one = np.zeros(2, np.int32), np.zeros(1, np.int32)
+    classes, steps = np.zeros(4, np.uint8), np.full(4, 10, np.int32)
+    none = np.zeros(0, np.int32)
+    first = same("predict", values, 8, near, 0, none, zero, one, classes, steps)[1]
+    second = same("predict", values, 8, near + np.array([0, 3], np.int32), 0, none, zero, one, classes, steps)[1]
+    assert [c % 5 for c in (*first, *second[1:])] == [0, 0, 1, 1, 2, 2, 3]
+
+
+# --- spherical harmonics ---
+
+
+@quick
+@given(SEEDS, st.integers(0, 40), st.integers(0, 20), st.integers(1, 15))
+def test_sh_contexts_and_scatter(seed: int, n: int, first: int, group: int) -> None:
+    rng = np.random.default_rng(seed)
+    plane = np.clip(values_of(rng, (first + n,)), -(1 << 17), 1 << 17).astype(np.int32)
+    near = rng.integers(0, first, (n, 2)).astype(np.int32) if first and n else np.zeros((0, 2), np.int32)
+    extents = rng.integers(0, 16, n).astype(np.uint8)
+    active = np.flatnonzero(extents >= group).astype(np.int32)
+    classes, steps = rng.integers(0, 16, n).astype(np.uint8), steps_of(rng, n)
+    (contexts,) = same("sh_contexts", plane, near, active, extents, group, classes, steps)
+    assert (contexts // 6 == classes[active]).all()
+    symbols = rng.integers(-(2**25) + 1, 2**25 + 1, len(active)).astype(np.int32) >> rng.integers(0, 26)
+    planes = [plane.copy(), plane.copy()]
+    reference.sh_scatter(planes[0], first, active, symbols.astype(np.int32), steps)
+    native.sh_scatter(planes[1], first, active, symbols.astype(np.int32), steps)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(*planes)
+    np.testing.assert_array_equal(planes[0][:first], plane[:first])
+    assert (np.abs(planes[0]) <= 1 << 17).all()
+
+
+@quick
+@given(SEEDS, st.integers(0, 30), st.integers(0, 45), st.sampled_from([0, 9, 24, 45]), st.booleans())
+def test_sh_inverse(seed: int, n: int, columns: int, width: int, full: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-127, 128, (columns, width)).astype(np.int32)
+    planes = np.clip(values_of(rng, (columns, n)), -(1 << 17), 1 << 17).astype(np.int32)
+    planes[rng.random(planes.shape) < 0.5] = 0
+    if full:  # The largest sums there can be.
+        rows[:], planes[:] = 127, 1 << 17
+    shift = rng.integers(0, 65, columns).astype(np.int32)
+    (out,) = same("sh_inverse", planes, steps_of(rng, n), shift * np.int32(not full), rows)
+    assert out.shape == (n, width)
+
+
+def test_sh_inverse_moves_towards_zero_and_not_past_it() -> None:
+    planes = np.array([[10, -10, 3, -3, 0]], np.int32)
+    steps, shift = np.full(5, 10, np.int32), np.array([64], np.int32)
+    (out,) = same("sh_inverse", planes, steps, shift, np.array([[1]], np.int32))
+    assert (out[:, 0] * 2**19).tolist() == [5, -5, 0, 0, 0]
+
+
+# --- bit fields ---
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(0, 32), st.integers(0, 2**32 - 1)), max_size=60))
+def test_bit_fields(fields: list[tuple[int, int]]) -> None:
+    lengths = np.array([length for length, _ in fields], np.uint8)
+    values = np.array([value for _, value in fields], np.uint32)
+    packed = [module.pack_bits(values, lengths) for module in (reference, native)]  # type: ignore[attr-defined]
+    assert packed[0] == packed[1]
+    assert len(packed[0]) == (int(lengths.sum()) + 7) // 8
+    (back,) = same("unpack_bits", packed[0], lengths)
+    assert back.tolist() == [value & ((1 << length) - 1) for length, value in fields]
+
+
+@quick
+@given(st.binary(max_size=12), st.lists(st.integers(0, 32), max_size=5))
+def test_backends_judge_any_bits_alike(payload: bytes, lengths: list[int]) -> None:
+    found: list[object] = []
+    for module in (reference, native):
+        try:
+            found.append(module.unpack_bits(payload, np.array(lengths, np.uint8)).tolist())  # type: ignore[attr-defined]
+        except ValueError:
+            found.append("refused")
+    assert found[0] == found[1]
+    if found[0] != "refused":  # There is one payload for some fields, but for zeros after it.
+        again = native.pack_bits(np.array(found[0], np.uint32), np.array(lengths, np.uint8))  # type: ignore[attr-defined]
+        assert payload.rstrip(b"\0") == again.rstrip(b"\0")
+
+
+# --- arguments ---
+
+I32, U8, U64 = np.int32, np.uint8, np.uint64
+GOOD = {
+    "neighbours": [np.zeros(2, U64), np.zeros(3, U64)],
+    "predict": [
+        np.zeros((10, 6), I32), 4, np.zeros((2, 2), I32), 3, np.zeros(1, I32), np.zeros(5, I32), np.zeros(2, I32),
+        np.zeros(2, U8), np.ones(2, I32),
+    ],
+    "reconstruct": [np.zeros(2, I32), np.zeros(2, U8), np.zeros(2, I32), np.ones(2, I32)],
+    "sh_contexts": [
+        np.zeros(6, I32), np.zeros((2, 2), I32), np.zeros(1, I32), np.zeros(2, U8), 1, np.zeros(2, U8),
+        np.ones(2, I32),
+    ],
+    "sh_scatter": [np.zeros(6, I32), 4, np.zeros(1, I32), np.zeros(1, I32), np.ones(2, I32)],
+    "sh_inverse": [np.zeros((3, 2), I32), np.ones(2, I32), np.zeros(3, I32), np.zeros((3, 9), I32)],
+    "pack_bits": [np.zeros(2, np.uint32), np.zeros(2, U8)],
+    "unpack_bits": [b"\0", np.full(2, 4, U8)],
+}  # fmt: skip
+COMPARED = GOOD
+BAD = [
+    ("neighbours", 1, np.zeros(0, U64)),
+    ("predict", 0, np.zeros((10, 5), I32)),
+    ("predict", 0, np.zeros((3, 6), I32)),
+    ("predict", 1, -1),
+    ("predict", 1, 5),
+    ("predict", 1, 2**62),
+    ("predict", 2, np.zeros((1, 2), I32)),
+    ("predict", 2, np.zeros((2, 3), I32)),
+    ("predict", 2, np.full((2, 2), 4, I32)),
+    ("predict", 2, np.full((2, 2), -1, I32)),
+    ("predict", 3, 10),
+    ("predict", 3, -1),
+    ("predict", 4, np.full(1, 10, I32)),
+    ("predict", 4, np.full(1, -1, I32)),
+    ("predict", 4, np.zeros(2, I32)),
+    ("predict", 5, np.zeros(4, I32)),
+    ("predict", 6, np.zeros(0, I32)),
+    ("predict", 7, np.full(2, 2, U8)),
+    ("predict", 8, np.zeros(2, I32)),
+    ("predict", 8, np.full(2, 65536, I32)),
+    ("predict", 8, np.full(2, -5, I32)),
+    ("predict", 8, np.ones(3, I32)),
+    *(("reconstruct", at, np.zeros(3, dtype)) for at, dtype in ((0, I32), (1, U8), (2, I32), (3, I32))),
+    ("sh_contexts", 1, np.full((2, 2), 6, I32)),
+    ("sh_contexts", 1, np.full((2, 2), -1, I32)),
+    ("sh_contexts", 1, np.zeros((3, 2), I32)),
+    ("sh_contexts", 1, np.zeros((2, 1), I32)),
+    ("sh_contexts", 2, np.full(1, 2, I32)),
+    ("sh_contexts", 2, np.full(1, -1, I32)),
+    ("sh_contexts", 3, np.zeros(1, U8)),
+    ("sh_contexts", 5, np.zeros(1, U8)),
+    ("sh_contexts", 6, np.ones(1, I32)),
+    ("sh_scatter", 0, np.zeros(5, I32)),
+    ("sh_scatter", 1, -1),
+    ("sh_scatter", 1, 2**62),
+    ("sh_scatter", 2, np.full(1, 2, I32)),
+    ("sh_scatter", 2, np.full(1, -1, I32)),
+    ("sh_scatter", 3, np.zeros(2, I32)),
+    ("sh_scatter", 4, np.ones(3, I32)),
+    ("sh_inverse", 0, np.zeros((3, 3), I32)),
+    ("sh_inverse", 0, np.zeros((2, 2), I32)),
+    ("sh_inverse", 2, np.zeros(2, I32)),
+    ("sh_inverse", 3, np.zeros((2, 9), I32)),
+    ("sh_inverse", 3, np.zeros((3, 46), I32)),
+    ("pack_bits", 0, np.zeros(3, np.uint32)),
+    ("pack_bits", 1, np.full(2, 33, U8)),
+    ("unpack_bits", 0, b""),
+    ("unpack_bits", 0, b"\0\1"),
+    ("unpack_bits", 1, np.full(2, 33, U8)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_arguments(name: str) -> None:
+    getattr(native, name)(*GOOD[name])
+
+
+@pytest.mark.parametrize(("name", "at", "value"), BAD)
+def test_bad_arguments_raise(name: str, at: int, value: object) -> None:
+    arguments = [*GOOD[name]]
+    arguments[at] = value
+    with pytest.raises(ValueError):  # noqa: PT011  # Each says something else; none may crash.
+        getattr(native, name)(*arguments)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_wrong_shapes_raise(name: str) -> None:
+    for at, value in enumerate(GOOD[name]):
+        if isinstance(value, np.ndarray):
+            arguments = [*GOOD[name]]
+            arguments[at] = value[None]
+            with pytest.raises(TypeError):
+                getattr(native, name)(*arguments)
