@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -14,7 +16,7 @@ NAMES = list(kernels.BACKENDS)
 """Of all kernels together; the splat kernels have one native variant."""
 
 
-def splat_kernels(name: str) -> object:
+def splat_kernels(name: str) -> ModuleType:
     """The module whose functions are the splat kernels of this backend."""
     return reference_splats if name == "reference" else importlib.import_module("scenepress.kernels._native")
 
@@ -22,7 +24,15 @@ def splat_kernels(name: str) -> object:
 def use(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run everything on this backend until the test ends."""
     monkeypatch.setenv("SCENEPRESS_BACKEND", name)
+    monkeypatch.setattr(chosen, "FUSED", name != "reference")
     source = splat_kernels(name)
-    for function in chosen.__all__:
-        if callable(getattr(chosen, function)):
-            monkeypatch.setattr(chosen, function, getattr(source, function))
+    swapped = {
+        id(getattr(chosen, f)): getattr(source, f)
+        for f in chosen.__all__
+        if callable(getattr(chosen, f, None)) and hasattr(source, f)
+    }
+    # Stages call some kernels by a name of their own.
+    for module in [m for key, m in sys.modules.items() if key.startswith(("scenepress.stages.", chosen.__name__))]:
+        for attribute, value in list(vars(module).items()):
+            if id(value) in swapped:
+                monkeypatch.setattr(module, attribute, swapped[id(value)])

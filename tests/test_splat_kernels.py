@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import backends
 import numpy as np
 import pytest
 from backends import NAMES, splat_kernels
@@ -9,8 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from scenepress.errors import BitstreamError
 from scenepress.kernels import reference_splats as reference
 from scenepress.kernels import splats as chosen
+from scenepress.stages import context, entropy, parameters, sh
+from scenepress.stages.context import Level, Predictor, Tile
+from scenepress.stages.entropy import PlaneDecoder, TableSet
 
 if "cpu" not in NAMES:
     pytest.skip("the native module is not built", allow_module_level=True)
@@ -35,7 +42,7 @@ def same(name: str, *args: object) -> tuple[NDArray[np.generic], ...]:
 
 def test_every_kernel_is_compared_here() -> None:
     functions = {name for name in chosen.__all__ if callable(getattr(chosen, name))}
-    assert functions == set(COMPARED)
+    assert functions == {*GOOD, "step_of", "decode_channel", "decode_sh_level"}
 
 
 def steps_of(rng: np.random.Generator, n: int) -> NDArray[np.int32]:
@@ -160,6 +167,62 @@ def test_spread_says_how_far_the_neighbours_agree() -> None:
     assert [c % 5 for c in (*first, *second[1:])] == [0, 0, 1, 1, 2, 2, 3]
 
 
+# --- what follows from the shape ---
+
+
+def test_steps_double_every_sixteen_codes() -> None:
+    steps = chosen.step_of(np.arange(256))
+    np.testing.assert_allclose(steps[160:], 2.0 ** (np.arange(160, 256) / 16), rtol=1 / 1024)
+    np.testing.assert_array_equal(steps[16:] // 2, steps[:-16])
+    assert (steps[0], steps[255]) == (1, 62758)
+
+
+@quick
+@given(SEEDS, st.integers(0, 40), st.integers(-(1 << 15), 1 << 15))
+def test_expand_scales(seed: int, n: int, origin: int) -> None:
+    rng = np.random.default_rng(seed)
+    widths = np.minimum(2 ** rng.uniform(0, 10.01, 16), 1024).astype(np.int32)
+    coded = values_of(rng, (3, n))
+    coded[0] = np.arange(n) * 100 - 50
+    (logs,) = same("expand_scales", coded, origin, widths)
+    assert (np.abs(logs) <= 1 << 15).all()
+    in_order = np.sort(coded, axis=1)
+    (rising,) = same("expand_scales", in_order, origin, widths)
+    assert (np.diff(rising, axis=1) >= 0).all()
+    starts = np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int32)[None]
+    (octaves,) = same("expand_scales", starts, origin, widths)
+    assert octaves[0].tolist() == np.clip(origin + 256 * np.arange(16), -(1 << 15), 1 << 15).tolist() or (
+        widths >= 512
+    ).any()
+
+
+@quick
+@given(SEEDS, st.integers(0, 40), st.integers(-(1 << 15), 1 << 15))
+def test_rotation_steps(seed: int, n: int, origin: int) -> None:
+    rng = np.random.default_rng(seed)
+    base, gain, lift = (rng.integers(0, 256, size).astype(np.uint8) >> rng.integers(0, 8) for size in (16, 13, 16))
+    scales = np.clip(rng.integers(-1000, 5000, (3, n)) + origin, -(1 << 15), 1 << 15).astype(np.int32)
+    classes = rng.integers(0, 16, n).astype(np.uint8)
+    (steps,) = same("rotation_steps", base, gain, lift, origin, classes, scales)
+    assert ((steps >= 1) & (steps <= 65535)).all()
+
+
+@quick
+@given(SEEDS, st.integers(0, 40), st.integers(1, 40))
+def test_position_exponents(seed: int, n: int, cell: int) -> None:
+    rng = np.random.default_rng(seed)
+    offset = rng.integers(-(1 << 20), (1 << 20) + 1, (3, 16)).astype(np.int32) >> rng.integers(0, 20)
+    slope = rng.integers(-32767, 32768, (3, 3)).astype(np.int32) >> rng.integers(0, 15)
+    reach = int(rng.integers(-(1 << 20), 1 << 20)) >> int(rng.integers(0, 20))
+    scales = rng.integers(-(1 << 15), (1 << 15) + 1, (3, n)).astype(np.int32) >> rng.integers(0, 15)
+    vectors = np.clip(values_of(rng, (3, n)), -70000, 70000)
+    vectors[:, ::2] >>= 2
+    classes = rng.integers(0, 16, n).astype(np.uint8)
+    exps, world = same("position_exponents", offset, slope, reach, classes, scales, vectors, cell)
+    assert ((exps >= max(1, cell - 24)) & (exps <= cell)).all()
+    assert np.sort(world, axis=0).tolist() == np.repeat([[0], [1], [2]], n, 1).tolist()
+
+
 # --- spherical harmonics ---
 
 
@@ -204,6 +267,98 @@ def test_sh_inverse_moves_towards_zero_and_not_past_it() -> None:
     assert (out[:, 0] * 2**19).tolist() == [5, -5, 0, 0, 0]
 
 
+# --- whole levels in one call ---
+
+
+def both_ways(decode: Callable[[], list[NDArray[np.generic]]], patch: pytest.MonkeyPatch) -> list[object]:
+    """What decode() gives, or that it refuses: natively in one call, natively in steps, and by the reference."""
+    found: list[object] = []
+    for backend, fused in (("cpu", True), ("cpu", False), ("portable", True), ("reference", False)):
+        with patch.context() as inner:
+            backends.use(backend, inner)
+            inner.setattr(chosen, "FUSED", fused)
+            try:
+                found.append([a.tolist() for a in decode()])
+            except BitstreamError:
+                found.append("refused")
+    return found
+
+
+def a_level(rng: np.random.Generator, n: int, known: int) -> tuple[Tile, Level]:
+    """A tile with `known` columns filled, and a level of n after them."""
+    tile = Tile.empty(known + n, 7)
+    tile.values[:] = values_of(rng, tile.values.shape) >> rng.integers(0, 22)
+    tile.classes[:] = rng.integers(0, 4, known + n)
+    tile.extents[:] = rng.integers(0, 16, known + n)
+    tile.sh[:, :known] = rng.integers(-99, 100, (7, known))
+    near = rng.integers(0, known, (n, 2)).astype(np.int32) if known and n else np.zeros((0, 2), np.int32)
+    return tile, Level(known, n, near)
+
+
+@quick
+@given(SEEDS, st.integers(0, 70), st.integers(0, 9), st.booleans())
+def test_channels_of_a_level(seed: int, n: int, known: int, damaged: bool) -> None:
+    rng = np.random.default_rng(seed)
+    tile, level = a_level(rng, n, known)
+    channel, steps = int(rng.integers(10)), steps_of(rng, n)
+    weights = [[rng.integers(-4096, 4097, parameters.weight_count(c, near)) for c in range(10)] for near in (0, 1)]
+    predictors = [[Predictor(values_of(rng, (4,)), w.astype(np.int32)) for w in row] for row in weights]
+    tile.values[channel, level.own] -= np.fmod(tile.values[channel, level.own], steps)
+    wanted = tile.values.copy()
+    symbols = context.channel_symbols(tile, level, channel, predictors, steps)
+    table = context.fit([symbols])
+    assert (table is None) == (n == 0)
+    planes = [context.tokens_of(symbols, table)] if table else []
+    payload = bytearray(entropy.encode_planes(planes))
+    if damaged:
+        payload[rng.integers(len(payload))] ^= 1 << rng.integers(8)
+
+    def decode() -> list[NDArray[np.generic]]:
+        again = Tile(wanted.copy(), tile.classes, tile.extents, tile.sh, tile.filled, tile.codes, tile.columns)
+        again.values[channel, level.own] = 0
+        decoder = PlaneDecoder(bytes(payload))
+        fresh = TableSet.from_bytes(table.to_bytes())[0] if table else None
+        context.decode_channel(decoder, again, level, channel, predictors, steps, fresh)
+        decoder.finish()
+        return [again.values]
+
+    found = both_ways(decode, pytest.MonkeyPatch())
+    assert found == found[:1] * len(found)
+    assert damaged or found[0] == [wanted.tolist()]
+
+
+@quick
+@given(SEEDS, st.integers(0, 50), st.integers(0, 9), st.sampled_from(["", "damaged", "without tables"]))
+def test_sh_of_a_level(seed: int, n: int, known: int, damage: str) -> None:
+    rng = np.random.default_rng(seed)
+    tile, level = a_level(rng, n, known)
+    steps = steps_of(rng, n)
+    bounds = np.array(sh.bounds_of(7))
+    used = np.arange(7)[:, None] < bounds[tile.extents[level.own]]
+    tile.sh[:, level.own] = np.where(used, rng.integers(-5, 6, (7, n)), 0) * steps
+    tile.sh[:, level.own] -= tile.sh[:, level.own] * (np.abs(tile.sh[:, level.own]) > 1 << 17)
+    extents, planes = sh.symbols(tile, level, steps)
+    table = context.fit([extents])
+    groups = [context.fit([s for g, s in planes if g == group]) for group in range(1, 16)]
+    payload = bytearray(sh.encode(extents, planes, table, groups))
+    if damage == "damaged":
+        payload[rng.integers(len(payload))] ^= 1 << rng.integers(8)
+    if damage == "without tables":
+        groups[int(rng.integers(15))] = None
+
+    def decode() -> list[NDArray[np.generic]]:
+        again = Tile.empty(known + n, 7)
+        again.classes[:], again.extents[:known] = tile.classes, tile.extents[:known]
+        again.sh[:, :known] = tile.sh[:, :known]
+        fresh = [TableSet.from_bytes(t.to_bytes())[0] if t else None for t in (table, *groups)]
+        sh.decode(bytes(payload), again, level, steps, fresh[0], fresh[1:])
+        return [again.extents, again.sh]
+
+    found = both_ways(decode, pytest.MonkeyPatch())
+    assert found == found[:1] * len(found)
+    assert damage or found[0] == [tile.extents.tolist(), tile.sh.tolist()]
+
+
 # --- bit fields ---
 
 
@@ -244,6 +399,14 @@ GOOD = {
         np.zeros(2, U8), np.ones(2, I32),
     ],
     "reconstruct": [np.zeros(2, I32), np.zeros(2, U8), np.zeros(2, I32), np.ones(2, I32)],
+    "expand_scales": [np.zeros((3, 2), I32), 0, np.ones(16, I32)],
+    "rotation_steps": [
+        np.zeros(3, U8), np.zeros(13, U8), np.zeros(16, U8), 0, np.zeros(2, U8), np.zeros((3, 2), I32),
+    ],
+    "position_exponents": [
+        np.zeros((3, 4), I32), np.zeros((3, 3), I32), 0, np.zeros(2, U8), np.zeros((3, 2), I32),
+        np.zeros((3, 2), I32), 5,
+    ],
     "sh_contexts": [
         np.zeros(6, I32), np.zeros((2, 2), I32), np.zeros(1, I32), np.zeros(2, U8), 1, np.zeros(2, U8),
         np.ones(2, I32),
@@ -253,7 +416,6 @@ GOOD = {
     "pack_bits": [np.zeros(2, np.uint32), np.zeros(2, U8)],
     "unpack_bits": [b"\0", np.full(2, 4, U8)],
 }  # fmt: skip
-COMPARED = GOOD
 BAD = [
     ("neighbours", 1, np.zeros(0, U64)),
     ("predict", 0, np.zeros((10, 5), I32)),
@@ -278,6 +440,20 @@ BAD = [
     ("predict", 8, np.full(2, -5, I32)),
     ("predict", 8, np.ones(3, I32)),
     *(("reconstruct", at, np.zeros(3, dtype)) for at, dtype in ((0, I32), (1, U8), (2, I32), (3, I32))),
+    ("expand_scales", 2, np.ones(15, I32)),
+    ("expand_scales", 2, np.zeros(16, I32)),
+    ("rotation_steps", 0, np.zeros(0, U8)),
+    ("rotation_steps", 1, np.zeros(12, U8)),
+    ("rotation_steps", 2, np.zeros(13, U8)),
+    ("rotation_steps", 4, np.full(2, 3, U8)),
+    ("rotation_steps", 5, np.zeros((3, 3), I32)),
+    ("position_exponents", 0, np.zeros((2, 4), I32)),
+    ("position_exponents", 1, np.zeros((3, 2), I32)),
+    ("position_exponents", 3, np.full(2, 4, U8)),
+    ("position_exponents", 4, np.zeros((3, 1), I32)),
+    ("position_exponents", 5, np.zeros((2, 2), I32)),
+    ("position_exponents", 6, 0),
+    ("position_exponents", 6, 63),
     ("sh_contexts", 1, np.full((2, 2), 6, I32)),
     ("sh_contexts", 1, np.full((2, 2), -1, I32)),
     ("sh_contexts", 1, np.zeros((3, 2), I32)),

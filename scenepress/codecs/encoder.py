@@ -128,12 +128,14 @@ def delta_of(settings: Settings, count: int) -> float:
 
 def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
     rows = np.arange(len(splats))
-    if settings.prune and not settings.keep_order:
-        rows = rows[sens.removal > settings.prune * delta_of(settings, len(splats)) ** 2]
+    kept = sens.removal > settings.prune * delta_of(settings, len(splats)) ** 2
+    if settings.prune and not settings.keep_order and kept.any():  # If no camera saw anything, keep everything.
+        rows = rows[kept]
     delta = delta_of(settings, len(rows))
     splats, sens = splats.take(rows), sens.take(rows)
     quats, renamed = rotation.canonical(splats.quats)
-    log_scales = np.take_along_axis(splats.log_scales.astype(np.float64), renamed, 1)
+    # float32 deviations go no further, and the ranges of the parameters are made for it.
+    log_scales = np.clip(np.take_along_axis(splats.log_scales.astype(np.float64), renamed, 1), -88.7, 88.7)
     sens = dataclasses.replace(
         sens,
         position=np.take_along_axis(sens.position, renamed, 1),

@@ -121,7 +121,7 @@ def _octave(octaves: F64, origin: int) -> NDArray[np.intp]:
 
 def _multiples(values: F64, steps: I32) -> I32:
     index = np.round(values / steps)
-    limit = kernels.LIMIT // steps
+    limit = (kernels.LIMIT - 1) // steps  # So that no symbol is beyond what a token can say.
     return (np.clip(index, -limit, limit) * steps).astype(np.int32)
 
 
