@@ -25,22 +25,25 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    """Ends of file names, lower case; the longest that fits decides."""
+    """Ends of file names, lower case, with the dot, or a whole name; the longest that fits decides."""
+    magics: tuple[bytes, ...]
+    """First bytes that only this format's files have; none where the name must be trusted."""
     read: Callable[[str | Path], Splats]
     write: Callable[[Splats, str | Path], None] | None
     """None: this format can only be read."""
 
 
 FORMATS = (
-    Format("compressed.ply", (".compressed.ply",), read_compressed_ply, write_compressed_ply),
-    Format("ply", (".ply",), read_ply, write_ply),
-    Format("spz", (".spz",), read_spz, write_spz),
-    Format("sog", (".sog", "meta.json"), read_sog, write_sog),
-    Format("ksplat", (".ksplat",), read_ksplat, None),
-    Format("gltf", (".gltf",), read_gltf, None),
-    Format("glb", (".glb",), read_gltf, write_glb),
-    Format("checkpoint", (".ckpt", ".pt"), read_checkpoint, None),
-    Format("splat", (".splat",), read_splat, write_splat),
+    Format("compressed.ply", (".compressed.ply",), (b"ply",), read_compressed_ply, write_compressed_ply),
+    Format("ply", (".ply",), (b"ply",), read_ply, write_ply),
+    Format("spz", (".spz",), (b"NGSP", b"\x1f\x8b"), read_spz, write_spz),
+    Format("sog", (".sog",), (b"PK\x03\x04",), read_sog, write_sog),
+    Format("sog folder", ("meta.json",), (), read_sog, write_sog),
+    Format("splat", (".splat",), (), read_splat, write_splat),
+    Format("ksplat", (".ksplat",), (), read_ksplat, None),
+    Format("glb", (".glb",), (b"glTF",), read_gltf, write_glb),
+    Format("gltf", (".gltf",), (), read_gltf, None),
+    Format("checkpoint", (".ckpt", ".pt"), (), read_checkpoint, None),
 )
 """Every format of other people's that scenepress knows. Options of a writer are those of its function."""
 
@@ -48,7 +51,7 @@ FORMATS = (
 def by_suffix(path: str | Path) -> Format | None:
     """The format that the file's name says, or None."""
     name = Path(path).name.lower()
-    fitting = [(len(s), f) for f in FORMATS for s in f.suffixes if name.endswith(s)]
+    fitting = [(len(s), f) for f in FORMATS for s in f.suffixes if name == s or (s[0] == "." and name.endswith(s))]
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
@@ -58,7 +61,7 @@ def by_name(name: str) -> Format:
 
 
 def identify(path: str | Path) -> Format:
-    """The format of a file or folder, by its name and, where two formats share that, by its content.
+    """The format of a file or folder. Content wins over the name, except for formats without a mark.
 
     Raises:
         FormatError: no format fits.
@@ -66,17 +69,21 @@ def identify(path: str | Path) -> Format:
     """
     path = Path(path)
     if path.is_dir():
-        if (path / "meta.json").is_file():
-            return by_name("sog")
-        return by_name("checkpoint")  # Which says what it looked for.
-    found = by_suffix(path)
+        is_sog = (path / "meta.json").is_file()
+        return by_name("sog folder" if is_sog else "checkpoint")  # Which says what it looked for.
+    named = by_suffix(path)
+    if named is not None and not named.magics:
+        return named
+    with open(path, "rb") as stream:
+        head = stream.read(4)
+        marked = next((f for f in FORMATS if head.startswith(f.magics)), None)
+        if marked is not None and marked.magics == (b"ply",):
+            is_packed = read_header(stream, str(path)).element("chunk") is not None
+            return by_name("compressed.ply" if is_packed else "ply")
+    found = marked or named
     if found is None:
         known = ", ".join(s for f in FORMATS for s in f.suffixes)
         raise FormatError(f"{path}: unknown file type; known are {known}")
-    if found.name in ("ply", "compressed.ply"):
-        with open(path, "rb") as stream:
-            is_packed = read_header(stream, str(path)).element("chunk") is not None
-        return by_name("compressed.ply" if is_packed else "ply")
     return found
 
 
