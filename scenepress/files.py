@@ -1,38 +1,48 @@
-"""Writing files so that they appear whole or not at all."""
+"""Writing files so that they appear whole or not at all, and sizes for people."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 PathLike = str | os.PathLike[str]
 
 
-def write_whole(path: PathLike, data: bytes | bytearray | memoryview | str) -> None:
-    """Write `data` (text as UTF-8) to `path`: beside it first, then renamed over it.
+@contextlib.contextmanager
+def whole_file(path: PathLike) -> Iterator[BinaryIO]:
+    """Open a file beside `path` for writing; it takes that name once all went well.
 
-    Until the rename an old file of that name keeps its content; an error, an interrupt or a full disk
-    leaves it, and nothing else. Links are followed; a device or pipe is written directly.
+    Until then an old file of that name keeps its content; an error, an interrupt or a full disk leaves
+    it, and nothing else. Links are followed; a device or pipe is written directly.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; the error names `path`.
     """
-    content = data.encode() if isinstance(data, str) else data
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        target.write_bytes(content)
+        with open(target, "wb") as stream:
+            yield stream
         return
     temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.part")
     try:
-        with open(temporary, "xb") as file:
-            file.write(content)
+        with open(temporary, "xb") as stream:
+            yield stream
         os.replace(temporary, target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename == str(temporary):
             raise OSError(error.errno, error.strerror, str(path)) from None  # The name the user knows.
         raise
+
+
+def write_whole(path: PathLike, data: bytes | bytearray | memoryview | str) -> None:
+    """Write `data` (text as UTF-8) to `path` as `whole_file` does."""
+    with whole_file(path) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
 
 
 def readable_size(count: float) -> str:

@@ -30,7 +30,7 @@ FORBIDDEN = {  # Files matching the glob must not import these.
     r"scenepress\.(?!arrays|errors|kernels|scene|stages|varint)\w+",
     "scenepress/kernels/**/*.py": r"torch|gsplat|scenepress\.(?!arrays|errors|kernels)\w+",
     "scenepress/scene.py": r"torch|scenepress\.(?!arrays|errors)\w+",
-    "scenepress/formats/**/*.py": r"scenepress\.(?!arrays|errors|kernels|scene|formats)\w+",
+    "scenepress/formats/**/*.py": r"scenepress\.(?!arrays|errors|files|kernels|scene|formats)\w+",
     "scenepress/quality.py": r"scenepress\.(?!arrays|errors|kernels|scene|render|cameras)\w+",
     "scenepress/render.py": r"scenepress\.(?!arrays|errors|kernels|scene)\w+",
     "scenepress/learned/**/*.py": r"scenepress\.(?!arrays|errors|kernels|scene|learned)\w+",

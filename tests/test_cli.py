@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from scenes import cloud
 
-from scenepress import api, cli, container, metadata
+from scenepress import api, cli, commands, container, metadata
 from scenepress.codecs import presets
 from scenepress.formats import table
 from scenepress.scene import Splats
@@ -367,17 +368,29 @@ def test_compress_writes_a_report(
 # Interrupts
 
 
-def test_sigint_exits_with_130_and_leaves_nothing(tmp_path: Path) -> None:
-    fifo, out = tmp_path / "in.ply", tmp_path / "out.press"
-    os.mkfifo(fifo)
-    # open() returns once the command reads: then it waits for bytes.
-    with spawn("compress", fifo, "-o", out) as process, open(fifo, "wb"):
-        process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [(signal.SIGINT, 130, "scenepress: interrupted\n"), (signal.SIGTERM, 143, "")],
+)
+def test_signals_stop_the_program_and_leave_nothing(
+    number: int, code: int, message: str, ply: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import sys, time\n"
+        "from scenepress import api, cli\n"
+        "def encode(*_, **__): print('ready', flush=True); time.sleep(60)\n"
+        "api.compress = encode\n"  # Stands still where real work would take its time.
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "compress", str(ply), "-o", str(tmp_path / "a.press")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert stdout == ""
-    assert stderr == "scenepress: interrupted\n"
-    assert list(tmp_path.iterdir()) == [fifo]
+    assert (process.returncode, stdout, stderr) == (code, "", message)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupt_while_writing_keeps_the_old_file(
@@ -421,6 +434,38 @@ def test_convert_and_inspect(
     np.testing.assert_allclose(values["upper"], scene.means.max(axis=0))
     assert run("inspect", out) == 0
     assert f"{len(scene):,}" in capsys.readouterr().out
+
+
+def test_what_a_format_cannot_keep_is_one_line(
+    ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("convert", ply, tmp_path / "a.splat") == 0  # This format has no SH.
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines
+    assert all(line.startswith("scenepress: warning: ") for line in lines)
+    assert any("SH" in line for line in lines)
+    assert api.load(tmp_path / "a.splat").sh_degree == 0
+
+
+def test_progress_waits_two_seconds_and_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    clock = [0.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: clock[0])
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with commands._progress() as progress:
+            progress("encoding", 0.1)
+            clock[0] += 1.9
+            progress("encoding", 0.5)
+            assert stream.getvalue() == ""
+            clock[0] += 0.2
+            progress("measuring", 0.75)
+            assert ("measuring:  75 %" in stream.getvalue()) == shown
 
 
 def test_inspect_says_where_the_bytes_go(press: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,17 @@ def test_links_are_followed_and_modes_are_the_usual(tmp_path: Path) -> None:
     assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_a_stream_appears_only_when_it_is_done(tmp_path: Path) -> None:
+    with files.whole_file(tmp_path / "a") as stream:
+        stream.write(b"half")
+        assert not (tmp_path / "a").exists()
+        stream.write(b"whole")
+    assert (tmp_path / "a").read_bytes() == b"halfwhole"
+    with pytest.raises(TypeError), files.whole_file(tmp_path / "b") as stream:
+        stream.writelines([b"half", None])  # type: ignore[list-item]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
 def test_pipes_are_written_directly() -> None:
     files.write_whole(os.devnull, b"gone")
     assert Path(os.devnull).is_char_device()

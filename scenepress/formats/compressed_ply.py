@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.errors import FormatError
-from scenepress.formats.files import read_bytes, whole_file
+from scenepress.files import whole_file
+from scenepress.formats.files import read_bytes
 from scenepress.formats.ply_header import Element, Header, read_header
 from scenepress.formats.values import (
     OPACITY_BYTE_LOGITS,

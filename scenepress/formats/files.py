@@ -1,45 +1,14 @@
-"""File access shared by the formats: bounded reads, and writes that appear whole or not at all."""
+"""File access shared by the formats: bounded reads, and warnings of what is lost."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from scenepress.errors import FormatError, LossWarning
 
 MAX_SPLATS = 2**30
 """No reader accepts a larger count, whatever the file claims."""
-
-
-@contextlib.contextmanager
-def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` for writing; it takes the name `path` once all went well.
-
-    On any exception, KeyboardInterrupt included, the temporary file is removed and `path` stays
-    as it was.
-    """
-    path = Path(os.path.realpath(path))  # Through a link, the file it leads to.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-        os.chmod(name, _default_mode())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _default_mode() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def read_bytes(path: str | Path, what: str, limit: int = 2**36) -> bytes:

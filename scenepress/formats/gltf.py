@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.errors import FormatError
-from scenepress.formats.files import warn_loss, whole_file
+from scenepress.files import whole_file
+from scenepress.formats.files import warn_loss
 from scenepress.formats.gltf_file import GLB_BIN, GLB_JSON, GLB_MAGIC, Document, Json, load_document
 from scenepress.formats.spz import parse_spz
 from scenepress.formats.values import SH_C0, log_scales, logits, opacities, representable, to_bytes, unit_quats

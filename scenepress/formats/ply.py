@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.errors import FormatError
-from scenepress.formats.files import warn_loss, whole_file
+from scenepress.files import whole_file
+from scenepress.formats.files import warn_loss
 from scenepress.formats.ply_header import Element, Encoding, Header, read_header
 from scenepress.scene import SH_COUNTS, Splats
 from scenepress.scene_ops import convert_axes

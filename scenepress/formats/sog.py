@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.errors import FormatError
+from scenepress.files import whole_file
 from scenepress.formats.codebook import fit_codebook, fit_palette, nearest
-from scenepress.formats.files import warn_loss, whole_file
+from scenepress.formats.files import warn_loss
 from scenepress.formats.sog_files import Files, FolderFiles, Meta, ZipFiles, image_width, read_image, webp
 from scenepress.formats.sog_planes import PALETTE_ROW, TAG, read_means, read_palette, read_quats
 from scenepress.formats.sog_v1 import read_version_1

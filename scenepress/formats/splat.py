@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from scenepress.errors import FormatError
-from scenepress.formats.files import check_count, read_bytes, whole_file
+from scenepress.files import whole_file
+from scenepress.formats.files import check_count, read_bytes
 from scenepress.formats.values import (
     OPACITY_BYTE_LOGITS,
     SH_C0,

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.errors import FormatError
-from scenepress.formats.files import check_count, read_bytes, warn_loss, whole_file
+from scenepress.files import whole_file
+from scenepress.formats.files import check_count, read_bytes, warn_loss
 from scenepress.formats.values import (
     OPACITY_BYTE_LOGITS,
     join_largest,
