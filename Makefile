@@ -6,6 +6,7 @@
 #   make native               the native module only
 #   make lint                 ruff, mypy --strict, clang-format, links of the docs
 #   make fuzz [SECONDS=20]    every cuda/fuzz/fuzz_*.cpp for so many seconds (needs clang++)
+#   make sanitize [ARGS=...]  tests with the native module built with AddressSanitizer and UBSan
 #   make cuda                 compile every CUDA kernel (needs nvcc)
 #   make bench                every benchmark; appends to docs/results/
 #   make gpu-check            GPU tests and benchmarks, for a machine with a device
@@ -27,7 +28,7 @@ CMAKE := $(BIN)/cmake -Wno-unused-cli -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/
 
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test native lint fuzz cuda bench gpu-check clean environment
+.PHONY: demo test native lint fuzz sanitize cuda bench gpu-check clean environment
 
 environment: $(STAMPS)/environment
 $(STAMPS)/environment: constraints.txt pyproject.toml .ci/environment.py
@@ -62,6 +63,17 @@ fuzz: $(STAMPS)/environment
 	$(CMAKE) -B build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=$(CXX_FUZZ) -DSCENEPRESS_CUDA=OFF -DSCENEPRESS_FUZZ=ON >/dev/null
 	$(BIN)/cmake --build build/fuzz
 	$(BIN)/python .ci/fuzz.py --seconds $(FUZZ_SECONDS)
+
+# A copy of the tree with its own native module, so that the usual one stays as it is.
+sanitize: $(STAMPS)/environment
+	$(CMAKE) -B build/sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSCENEPRESS_CUDA=OFF -DSCENEPRESS_SANITIZE=ON >/dev/null
+	$(BIN)/cmake --build build/sanitize
+	rm -rf build/sanitize/tree && mkdir build/sanitize/tree
+	git ls-files -co --exclude-standard -z -- ':!cuda' | xargs -0 ls -d 2>/dev/null | xargs cp --parents --no-dereference -t build/sanitize/tree
+	$(BIN)/cmake --install build/sanitize --prefix build/sanitize/tree >/dev/null
+	@echo 'import sys; sys.meta_path[:] = [f for f in sys.meta_path if "_editable_" not in type(f).__module__]' > build/sanitize/tree/sitecustomize.py
+	cd build/sanitize/tree && PYTHONPATH=$$PWD ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" $(BIN)/python -m pytest $(ARGS)
 
 cuda: $(STAMPS)/environment
 	$(CMAKE) -B build/cuda -DCMAKE_BUILD_TYPE=Release -DSCENEPRESS_CUDA=ON >/dev/null
