@@ -83,18 +83,7 @@ def compress(
     """
     report = progress or _silent
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
-    name = "".join(c if c.isprintable() else "?" for c in Path(source).name)[: metadata.MAX_STRING]
-    description = metadata.Metadata(
-        count=len(scene),
-        sh_degree=scene.sh_degree,
-        axes=scene.axes,
-        antialiased=scene.antialiased,
-        codec="lossless" if preset == "lossless" else "splats",
-        preset=preset,
-        source_name=name,
-        source_format=name.partition(".")[2].lower(),
-        encoder=f"scenepress {__version__}",
-    )
+    description = _describe(scene, preset, source)
     data = _encode(
         scene, preset, cameras, keep_order, description, lambda what, done: report(what, encoding * done)
     )
@@ -141,10 +130,12 @@ def inspect(path: PathLike) -> Inspection:
 
     if is_press(path):
         data = Path(path).read_bytes()
-        press, scene = describe_press(data), decompress(data)
+        kind, press, scene = "press", describe_press(data), decompress(data)
     else:
-        press, scene = None, load(path)
-    return describe(path, scene, audit(scene).invalid, press)
+        from scenepress.formats import table
+
+        kind, press, scene = table.identify(Path(path)).name, None, load(path)
+    return describe(path, kind, scene, audit(scene).invalid, press)
 
 
 def is_press(path: PathLike) -> bool:
@@ -201,6 +192,25 @@ def choose(cameras: Sequence[Camera], count: int) -> list[Camera]:
     if count >= len(cameras):
         return list(cameras)
     return [cameras[(2 * k + 1) * len(cameras) // (2 * count)] for k in range(count)]
+
+
+def _describe(scene: Splats, preset: Preset, source: PathLike) -> metadata.Metadata:
+    """The metadata of a file that is about to be made; its count is that of the source."""
+    from scenepress.formats import table
+
+    kind = table.by_suffix(Path(source))
+    name = "".join(c if c.isprintable() else "?" for c in Path(source).name)
+    return metadata.Metadata(
+        count=len(scene),
+        sh_degree=scene.sh_degree,
+        axes=scene.axes,
+        antialiased=scene.antialiased,
+        codec="lossless" if preset == "lossless" else "splats",
+        preset=preset,
+        source_name=name[: metadata.MAX_STRING],
+        source_format=kind.name if kind else "",
+        encoder=f"scenepress {__version__}",
+    )
 
 
 def _encode(

@@ -54,6 +54,8 @@ class Inspection:
 
     path: str
     """As given."""
+    format: str
+    """"press", or the format's name in formats/table.py."""
     bytes: int
     """Size of the file, or of all files of a folder."""
     count: int
@@ -85,14 +87,17 @@ class Inspection:
         return values
 
 
-def describe(path: PathLike, scene: Splats, invalid: int, press: PressFile | None) -> Inspection:
-    """An Inspection of the scene that was read from `path`."""
+def describe(
+    path: PathLike, kind: str, scene: Splats, invalid: int, press: PressFile | None
+) -> Inspection:
+    """An Inspection of the scene that was read from `path`, a file of the format `kind`."""
     centres = scene.means[np.isfinite(scene.means).all(axis=1)].astype(np.float64)
     lower = upper = None
     if len(centres):
         lower, upper = _point(centres.min(axis=0)), _point(centres.max(axis=0))
     return Inspection(
         path=os.fspath(path),
+        format=kind,
         bytes=file_size(path),
         count=len(scene),
         sh_degree=scene.sh_degree,

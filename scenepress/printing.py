@@ -127,6 +127,7 @@ def print_pair(pair: Pair) -> None:
 def print_inspection(found: Inspection) -> None:
     """For people."""
     rows = [
+        ("format", found.format),
         ("size", readable_size(found.bytes)),
         ("splats", f"{found.count:,}"),
         ("SH degree", str(found.sh_degree)),

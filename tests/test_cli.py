@@ -428,6 +428,7 @@ def test_convert_and_inspect(
     assert values["count"] == len(scene)
     assert values["sh_degree"] == 3
     assert values["axes"] == "RDF"
+    assert values["format"] == "ply"
     assert values["invalid"] == 0
     assert values["press"] is None
     np.testing.assert_allclose(values["lower"], scene.means.min(axis=0))
@@ -475,7 +476,9 @@ def test_inspect_says_where_the_bytes_go(press: Path, capsys: pytest.CaptureFixt
     assert {"position", "colour", "container", "metadata"} <= {
         r["stage"] for r in values["press"]["rates"]
     }
+    assert values["format"] == "press"
     assert values["press"]["metadata"]["source_name"] == "cloud.ply"
+    assert values["press"]["metadata"]["source_format"] == "ply"
     assert values["press"]["metadata"]["preset"] == "balanced"
     assert run("inspect", press) == 0
     assert "position" in capsys.readouterr().out
