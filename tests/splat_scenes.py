@@ -14,17 +14,14 @@ from hypothesis import strategies as st
 
 from scenepress.errors import FormatError, LossWarning
 from scenepress.scene import SH_COUNTS, Splats
+from tests import inputs
 
-SHARED = Path(__file__).parents[2] / "shared/data/splats"
 ARRAYS = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
 
 
 def shared(name: str) -> Path:
-    """A shared real file; skips the test where it is missing."""
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"real input {name} is not at hand")
-    return path
+    """A real splat file; skips the test where it is missing."""
+    return inputs.shared(f"splats/{name}")
 
 
 def random_splats(count: int, degree: int, seed: int = 0, antialiased: bool = False) -> Splats:

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 from scenepress.cameras import look_at, read_cameras, resize, survey, synthesize
 from scenepress.errors import FormatError, LossWarning
 from scenepress.scene import Camera, Splats
+from tests.inputs import shared
 from tests.test_render import random_splats
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is not here")
 
 VIEWS = [
     look_at((1, 2, -5), (0, 0.2, 0), (0, -1, 0), width=90, height=60, fx=80.0, fy=82.0, name="b.png"),
@@ -171,14 +169,13 @@ def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
         read_cameras(tmp_path)
 
 
-@needs_shared
 def test_real_files_agree_with_each_other() -> None:
-    photographs = read_cameras(SHARED / "multiview" / "plush")
-    held_out = read_cameras(SHARED / "splats" / "trained" / "plush_150k_sh3.cams.txt")
+    photographs = read_cameras(shared("multiview/plush"))
+    held_out = read_cameras(shared("splats/trained/plush_150k_sh3.cams.txt"))
     for camera in held_out:
         gap = min(np.abs(p.world_to_camera - camera.world_to_camera).max() for p in photographs)
         assert gap < 1e-5
-    assert len(read_cameras(SHARED / "multiview" / "lego")) == 100
+    assert len(read_cameras(shared("multiview/lego"))) == 100
 
 
 def test_look_at_points_where_it_should() -> None:

@@ -19,11 +19,11 @@ from scenepress.kernels import lossless as kernels
 from scenepress.scene import Splats
 from scenepress.stages import lossless as stage
 from scenepress.stages.lossless import words as maps
+from tests.inputs import shared
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = (ROOT / "docs/spec/lossless.md").read_text()
 VECTORS = re.findall(r"^\| ([0-9A-F]*) \| (\d+) \| ([^|]+) \| ([^|]+) \|$", SPEC, re.MULTILINE)
-SCENES = ROOT.parent / "shared/data/splats"
 SPECIAL = np.array([0x7FC01234, 0xFFFFFFFF, 0x80000000, 0x7F800000, 0xFF800000, 1, 0x80000001], np.uint32)
 SH_OF_DEGREE = {0: 0, 1: 3, 2: 8, 3: 15}
 
@@ -290,9 +290,7 @@ def test_levels_below_one() -> None:
 
 @pytest.mark.parametrize("name", ["leica_8k_sh3.ply", "gsplayer_20k_sh0.ply"])
 def test_real_scenes_are_smaller_than_zstd(name: str) -> None:
-    path = SCENES / name
-    if not path.exists():
-        pytest.skip(f"{path} is missing")
+    path = shared(f"splats/{name}")
     scene = read_ply(path)
     data = lossless.encode(scene)
     assert_same_bits(lossless.decode(data), scene)

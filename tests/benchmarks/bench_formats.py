@@ -28,7 +28,7 @@ from scenepress.formats.ply import read_ply, write_ply
 from scenepress.formats.spz import write_spz
 from scenepress.scene import Splats
 
-SCENE = harness.ROOT.parent / "shared/data/splats/trained/plush_150k_sh3.ply"
+SCENE = harness.SHARED / "data/splats/trained/plush_150k_sh3.ply"
 SLOW = {"sog"}
 """Written once only."""
 ARRAYS = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")

@@ -23,7 +23,7 @@ import zstandard
 from scenepress.codecs import lossless
 from scenepress.formats import table
 
-SCENES = harness.ROOT.parent / "shared/data/splats"
+SCENES = harness.SHARED / "data/splats"
 NAMES = (
     "trained/plush_150k_sh3.ply", "trained/lego_110k_sh3.ply", "leica_8k_sh3.ply", "gsplayer_20k_sh0.ply",
     "fourth_st_131k_sh3.spz", "guitar_91k_sh0.compressed.ply", "statue_angel-kneeling_sh0.sog",

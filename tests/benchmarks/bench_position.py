@@ -36,7 +36,7 @@ from scenepress.stages import position
 
 Codes = NDArray[np.uint64]
 
-SHARED = harness.ROOT.parent / "shared"
+SHARED = harness.SHARED
 SCENES = ("trained/plush_150k_sh3.ply", "trained/lego_110k_sh3.ply", "leica_8k_sh3.ply")
 LEVELS = (8, 4, 1)
 """A level ends with this fraction (1/x) of the splats."""

@@ -27,7 +27,7 @@ from scenepress.render import raster_input, rasterize
 from scenepress.scene import Camera, Splats
 from scenepress.significance import measure
 
-TRAINED = harness.ROOT.parent / "shared/data/splats/trained"
+TRAINED = harness.SHARED / "data/splats/trained"
 TILE = 16
 
 

@@ -22,7 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.inputs import ROOT, SHARED
+
+__all__ = [
+    "RESULTS", "ROOT", "SHARED", "Machine", "Timing",
+    "commit", "machine", "measure", "peak_memory_bytes", "record",
+]  # fmt: skip
+
 RESULTS = ROOT / "docs/results"
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]

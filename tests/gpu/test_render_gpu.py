@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +11,11 @@ from scenepress.cameras import read_cameras
 from scenepress.kernels import raster, reference_render
 from scenepress.render import raster_input, rasterize
 from scenepress.scene import Camera, Splats
+from tests.inputs import shared
 from tests.test_render import camera, compare_with_reference, random_splats
 
 pytestmark = pytest.mark.skipif("cuda" not in raster.BACKENDS, reason="no CUDA device, or no CUDA module")
 
-TRAINED = Path(__file__).parents[3] / "shared" / "data" / "splats" / "trained"
 REAR = (0.2, 0.3, 0.4)
 
 
@@ -52,14 +51,13 @@ def test_images_agree_with_gsplat(antialiased: bool) -> None:
 @pytest.mark.parametrize("name", ["plush_150k_sh3", "lego_110k_sh3"])
 @pytest.mark.parametrize("backend", ["cpu", "gsplat"])
 def test_trained_scenes_agree(name: str, backend: str) -> None:
-    if not TRAINED.exists():
-        pytest.skip("../shared/data is not here")
+    trained = shared("splats/trained")
     if backend == "gsplat":
         pytest.importorskip("gsplat")
     from scenepress.formats import table
 
-    splats = table.read(TRAINED / f"{name}.ply")
-    for view in read_cameras(TRAINED / f"{name}.cams.txt")[:3]:
+    splats = table.read(trained / f"{name}.ply")
+    for view in read_cameras(trained / f"{name}.cams.txt")[:3]:
         agree(splats, view, backend, 1e-3, 2e-2)
 
 
