@@ -309,6 +309,14 @@ def test_decompress_levels_and_truncated_files(press: Path, tmp_path: Path) -> N
         assert counts[1] <= len(table.read(cut)) < counts[0]
 
 
+@pytest.mark.parametrize("suffix", [".ply", ".spz", ".sog", ".splat", ".glb", ".compressed.ply"])
+def test_decompress_writes_every_format(suffix: str, press: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"a{suffix}"
+    assert run("decompress", press, "-o", out) == 0
+    assert api.inspect(out).count == api.inspect(press).count
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_invalid_splats_are_named_and_dropped_on_request(
     scene: Splats, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
