@@ -39,6 +39,55 @@ class Sensitivities:
         return Sensitivities(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
 
 
+UNSEEN = 0.02
+"""What a splat that no synthesised camera saw counts for, next to one like it in full view."""
+
+
+def lift_unseen(s: Sensitivities, means: F64, log_scales: F64, log_opacity: F64) -> Sensitivities:
+    """Sensitivities with a floor: nobody knows that the places that no synthesised camera saw are never looked at.
+
+    A splat in full view counts as its opacity squared times its area, less with the distance from the middle
+    of what was seen. The floor is the share UNSEEN of that.
+
+    Args:
+        s: as measured.
+        means: float64 [N, 3].
+        log_scales: float64 [N, 3], natural logarithms.
+        log_opacity: float64 [N], natural logarithms.
+    """
+    seen = s.color > 0
+    if not seen.any():
+        return s
+    weight = s.color / s.color.sum()
+    center = np.array([_weighted_median(means[:, k], weight) for k in range(3)])
+    distance = np.linalg.norm(means - center, axis=1)
+    radius = max(_weighted_median(distance, weight), 1e-30)
+    sides = np.sort(log_scales, axis=1)
+    size = np.exp(np.clip(2 * log_opacity + sides[:, 1] + sides[:, 2], -200, 200)) / (1 + (distance / radius) ** 2)
+    floor = UNSEEN * np.quantile(s.color[seen] / np.maximum(size[seen], 1e-300), 0.75) * size
+    floor = np.minimum(floor, UNSEEN * float(s.color.max()))
+    typical = seen & (s.color >= np.median(s.color[seen]))
+
+    def ratio(values: F64) -> float:
+        return float(np.median(values[typical] / s.color[typical].reshape((-1,) + (1,) * (values.ndim - 1))))
+
+    variance = np.exp(np.clip(2 * log_scales, -200, 200))
+    per_axis = floor[:, None]
+    return Sensitivities(
+        removal=np.maximum(s.removal, ratio(s.removal) * floor),
+        color=np.maximum(s.color, floor),
+        position=np.maximum(s.position, ratio(s.position * variance) * per_axis / variance),
+        log_scale=np.maximum(s.log_scale, ratio(s.log_scale) * per_axis),
+        rotation=np.maximum(s.rotation, ratio(s.rotation) * per_axis),
+    )
+
+
+def _weighted_median(values: F64, weights: F64) -> float:
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(total, 0.5 * total[-1])]])
+
+
 def classify(color: F64, maximum: int = 12) -> NDArray[np.uint8]:
     """uint8 [N] importance classes: 0 for the top, one more per factor 4, fewer than `maximum`."""
     positive = color[color > 0]

@@ -106,6 +106,8 @@ class Surroundings:
     """Distance from the centre within which only 2% of what is seen from there lies."""
     inside: bool
     """True if the scene surrounds its centre at a distance, as a room does."""
+    background: bool
+    """True if much of the scene lies around a much smaller densest part."""
 
 
 def survey(splats: Splats) -> Surroundings:
@@ -119,7 +121,7 @@ def survey(splats: Splats) -> Surroundings:
     finite &= ~np.isnan(splats.opacity_logits)
     means = splats.means[finite].astype(np.float64)
     if not len(means):
-        return Surroundings(np.zeros(3), 1.0, 1.0, False)
+        return Surroundings(np.zeros(3), 1.0, 1.0, False, False)
     longer = np.sort(splats.log_scales[finite].astype(np.float64), axis=1)[:, 1:].sum(axis=1)
     opacity = 0.5 + 0.5 * np.tanh(0.5 * splats.opacity_logits[finite].astype(np.float64))
     weights = opacity * np.exp(np.minimum(longer - np.median(longer), 0)) + 1e-12
@@ -130,7 +132,7 @@ def survey(splats: Splats) -> Surroundings:
     solid = opacity * np.minimum(np.pi * np.exp(longer) / np.maximum(near, 1e-9) ** 2, 2 * np.pi)
     clearance, middle = _quantile(near, solid + 1e-12, 0.02), _quantile(near, weights, 0.5)
     if clearance > 0.3 * middle and _covered(means - center, solid) > 0.8:
-        return Surroundings(center, middle, clearance, True)
+        return Surroundings(center, middle, clearance, True, True)
 
     # From the median towards the mode: the mean of the nearest quarter, again and again.
     for _ in range(20):
@@ -140,7 +142,7 @@ def survey(splats: Splats) -> Surroundings:
     core, whole = (max(_quantile(near, weights, share), 1e-6) for share in (0.25, 0.95))
     # An object alone is framed whole; of a scene with a background, its core.
     framed = whole if whole < 3 * core else core
-    return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False)
+    return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False, whole >= 3 * core)
 
 
 def _thinned(splats: Splats) -> Splats:
@@ -192,6 +194,36 @@ def synthesize(splats: Splats, count: int, width: int) -> list[Camera]:
         detail = list(pool.map(lambda camera: _visible_detail(thinned, resize(camera, 96)), candidates))
     best = np.sort(np.argsort(-np.array(detail), kind="stable")[:count])
     return [candidates[k] for k in best]
+
+
+def surround(splats: Splats, count: int, width: int) -> list[Camera]:
+    """Cameras that miss as little of a scene as can be: `count` square views, `width` pixels wide.
+
+    Unlike those of synthesize(), which look where a person would, they look from and to all sides, whichever
+    way is up: at the centre from all directions, near and far, and, if the scene has a background or is a room,
+    from around its centre outwards. Deterministic.
+
+    Raises:
+        ValueError: count or width is not positive.
+    """
+    if count < 1 or not 1 <= width <= camera_files.MAX_SIDE:
+        raise ValueError(f"cannot make {count} cameras {width} pixels wide")
+    shape = survey(splats)
+    outwards = count if shape.inside else count // 3 if shape.background else 0
+    views = []
+    for k in range(count):
+        height = 1 - (2 * k + 1) / count
+        flat = math.sqrt(1 - height * height)
+        away = np.array([flat * math.cos(k * GOLDEN_ANGLE), flat * math.sin(k * GOLDEN_ANGLE), height])
+        up = np.eye(3)[np.abs(away).argmin()]
+        if k * outwards // count != (k + 1) * outwards // count:
+            eye, fov = shape.center - 0.5 * min(shape.clearance, shape.distance) * away, INSIDE_FOV
+            target = eye + away
+        else:
+            eye, fov = shape.center + shape.distance * (1 + 0.6 * (k % 2)) * away, ORBIT_FOV
+            target = shape.center
+        views.append(look_at(eye, target, up, width=width, height=width, fov=fov, name=f"surround {k}"))
+    return views
 
 
 def _candidate(shape: Surroundings, up: F64, k: int, width: int) -> Camera:

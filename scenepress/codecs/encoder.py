@@ -33,8 +33,12 @@ from scenepress.stages.context import CHANNELS, GROUPS, I32, Level, Symbols, Til
 from scenepress.stages.parameters import Parameters, Steps, Tables
 from scenepress.stages.tiles import TileBox
 
-SYNTHETIC_VIEWS = 12
-SYNTHETIC_WIDTH = 400
+SYNTHETIC_VIEWS = 20
+SYNTHETIC_WIDTH = 256
+COHERENCE = 3.5
+"""dB that errors which add up instead of averaging out cost, as found on real scenes."""
+UNSURE = 0.4
+"""Pruning is so much more reluctant when the cameras are synthesised."""
 MAX_MEASURED_PIXELS = 4_000_000
 """Pixels rendered to measure sensitivities; given cameras are thinned out and shrunk to this."""
 
@@ -64,6 +68,8 @@ def encode(
     progress("measuring", 0.0)
     sensitivities = measure(splats, views)
     progress("quantising", 0.3)
+    if not views:
+        settings = dataclasses.replace(settings, prune=settings.prune * UNSURE)
     scene = _prepare(splats, sensitivities, settings)
     progress("predicting", 0.5)
     with ThreadPoolExecutor() as pool:
@@ -96,14 +102,23 @@ def _require_finite(splats: Splats) -> None:
 
 
 def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
-    """Sensitivities of the mean squared error over the given or synthesised cameras."""
-    chosen = _thin(views) if views else cameras.synthesize(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH)
+    """Sensitivities of the mean squared error over the given or synthesised cameras.
+
+    Given cameras are believed: what they do not see may go. Synthesised ones are not.
+    """
+    chosen = _thin(views) if views else cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH)
     s = significance.measure(splats, chosen)
     scale = 1 / (3 * max(1, sum(c.width * c.height for c in chosen)))
     wide = [np.asarray(a, np.float64) * scale for a in (s.opacity, s.position, s.log_scale, s.rotation)]
     # A step in one colour channel changes one of the three; weight_squared is per channel already.
     color = np.asarray(s.weight_squared, np.float64) * (scale * allocation.SH_C0**2)
-    return Sensitivities(wide[0], color, wide[1], wide[2], wide[3])
+    measured = Sensitivities(wide[0], color, wide[1], wide[2], wide[3])
+    if views or not len(splats):
+        return measured
+    log_opacity = -np.logaddexp(0, -splats.opacity_logits.astype(np.float64))
+    return allocation.lift_unseen(
+        measured, splats.means.astype(np.float64), splats.log_scales.astype(np.float64), log_opacity
+    )
 
 
 def _thin(views: Sequence[Camera]) -> list[Camera]:
@@ -123,7 +138,7 @@ def _thin(views: Sequence[Camera]) -> list[Camera]:
 
 def delta_of(settings: Settings, count: int) -> float:
     """The step of a value of sensitivity 1: `count` splats of 16 values share the error that `psnr` allows."""
-    return float(np.sqrt(12 * 10 ** (-settings.psnr / 10) / (16 * max(count, 1))))
+    return float(np.sqrt(12 * 10 ** (-(settings.psnr + COHERENCE) / 10) / (16 * max(count, 1))))
 
 
 def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:

@@ -18,6 +18,9 @@ from scenepress.stages.parameters import Steps
 
 I64 = NDArray[np.int64]
 OCTAVE = 256 / np.log(2)
+SH_TILT = 0.85
+"""Octaves by which SH steps grow per class. Dropped coefficients of overlapping splats err alike and add up,
+most among the many splats of little importance: their steps grow less than sensitivities alone would have it."""
 NARROWEST = 16
 """Fewest coded numbers that an octave of scale gets, of 256."""
 
@@ -77,6 +80,8 @@ def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s
         log: F64 = np.log2(delta * factor) - allocation.class_means(half(sensitivity), classes, count)
         return log
 
+    middle = float(np.median(classes)) if len(classes) else 0.0
+    tilt = (SH_TILT - 1) * (np.arange(count) - middle)
     octaves = log_scales / np.log(2)
     gaps = np.abs(np.roll(octaves, -1, 1) - np.roll(octaves, -2, 1))
     knots = np.minimum(np.round(2 * gaps), KNOTS - 1).astype(np.intp)
@@ -108,7 +113,7 @@ def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s
         origin=origin,
         curve=curve,
         color=codes_of(wanted(s.color, sens.color), 1 / color.UNIT, LARGEST["color"]),
-        sh=codes_of(wanted(s.sh, sens.color), 1 / sh.UNIT, LARGEST["sh"]),
+        sh=codes_of(wanted(s.sh, sens.color) + tilt, 1 / sh.UNIT, LARGEST["sh"]),
         offset=np.stack([np.round(256 * (np.log2(delta * s.position) - a)) for a, _ in fits]).astype(np.int32),
         reach=round(256 * np.log2(LARGEST["position"])),
         slope=np.stack([np.round(-256 * b) for _, b in fits]).astype(np.int32),

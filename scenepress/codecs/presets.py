@@ -10,22 +10,22 @@ class Settings:
     """How far the encoder may go. Errors are of renders with colours in 0..1."""
 
     psnr: float
-    """dB that quantisation alone would leave, by the measured sensitivities; renders come near it."""
-    prune: float = 1.0
+    """dB that renders of the decoded scene should have against the source's; they come near it."""
+    prune: float = 0.35
     """How readily splats are dropped: 1 where the bits saved are worth the error, 0 never."""
-    dead_zone: float = 0.6
+    dead_zone: float = 0.53
     """SH coefficients below this many steps become 0; 0.5 is plain rounding."""
     position: float = 1.0
     """Factor on the steps of positions, relative to equal shares of the error."""
-    scale: float = 1.0
+    scale: float = 0.75
     """The same for scales."""
-    opacity: float = 1.0
+    opacity: float = 1.1
     """The same for opacities."""
-    rotation: float = 1.0
+    rotation: float = 0.65
     """The same for rotations."""
-    color: float = 1.0
+    color: float = 0.85
     """The same for the constant SH coefficients."""
-    sh: float = 1.0
+    sh: float = 0.6
     """The same for the other SH coefficients."""
     name: str = ""
     """The preset's name, for the metadata."""
@@ -36,7 +36,7 @@ class Settings:
 
 
 PRESETS: dict[str, Settings] = {
-    "high": Settings(name="high", psnr=46.0),
+    "high": Settings(name="high", psnr=45.0),
     "balanced": Settings(name="balanced", psnr=40.0),
     "small": Settings(name="small", psnr=35.0),
     "tiny": Settings(name="tiny", psnr=30.0),
