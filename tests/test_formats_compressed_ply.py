@@ -13,6 +13,7 @@ from splat_scenes import (
     scenes,
     shared,
     sigmoid,
+    with_arrays,
 )
 
 from scenepress.errors import FormatError
@@ -89,3 +90,10 @@ def test_real_file() -> None:
     scene = table.read(shared("guitar_91k_sh0.compressed.ply"))
     assert (len(scene), scene.sh_degree) == (90_854, 0)
     assert audit(scene).invalid == 0
+
+
+def test_ends_of_the_sh_range_are_exact(tmp_path: Path) -> None:
+    scene = with_arrays(random_splats(2, 1), shN=np.array([[-4.0] * 9, [9.0] * 9]).reshape(2, 3, 3))
+    write_compressed_ply(scene, tmp_path / "a.compressed.ply")
+    got = read_compressed_ply(tmp_path / "a.compressed.ply")
+    assert {float(v) for v in np.unique(got.shN)} == {-4.0, 4.0}

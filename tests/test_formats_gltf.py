@@ -207,3 +207,14 @@ def test_truncation_and_bit_flips(tmp_path: Path) -> None:
         (tmp_path / "b.gltf").write_bytes(text)
         with pytest.raises(FormatError):
             read_gltf(tmp_path / "b.gltf")
+
+
+def test_primitives_come_in_the_order_of_the_nodes(tmp_path: Path) -> None:
+    document, body = small(tmp_path, count=1)
+    document["nodes"] = [{"mesh": 0, "translation": [10 * i, 0, 0]} for i in range(4)]
+    document["nodes"][1]["children"] = [3]
+    document["scenes"][0]["nodes"] = [1, 0, 2]
+    (tmp_path / "a.glb").write_bytes(glb(document, body))
+    first = read_gltf(tmp_path / "small.glb").means[0, 0]
+    got = read_gltf(tmp_path / "a.glb")
+    np.testing.assert_allclose(got.means[:, 0] - first, [10, 40, 0, 20], atol=1e-5)

@@ -195,3 +195,22 @@ def test_real_file_of_brush_with_sorted_properties(tmp_path: Path) -> None:
     assert (scene.log_scales[:, 1] == column["scale_1"]).all()
     table.write(scene, tmp_path / "a.ply")
     assert_same_bits(table.read(tmp_path / "a.ply"), scene)
+
+
+@pytest.mark.parametrize(
+    ("comments", "antialiased"),
+    [
+        (["SplatRenderMode: mip"], True),
+        (["SplatRenderMode: default"], False),
+        (["SplatRenderMode: mip", "SplatRenderMode: default"], False),
+        (["antialiased 1"], True),
+        (["antialiased 1", "antialiased 0"], False),
+        (["antialiased 1 of many words", "mip"], False),
+    ],
+)
+def test_comments_of_other_writers(tmp_path: Path, comments: list[str], antialiased: bool) -> None:
+    write_ply(random_splats(1, 0), tmp_path / "a.ply", "ascii")
+    text = (tmp_path / "a.ply").read_text()
+    lines = "".join(f"comment {comment}\n" for comment in comments)
+    (tmp_path / "a.ply").write_text(text.replace("comment scenepress\n", lines))
+    assert read_ply(tmp_path / "a.ply").antialiased == antialiased

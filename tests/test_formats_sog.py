@@ -277,3 +277,22 @@ def test_invalid_splats_are_said(tmp_path: Path) -> None:
     with pytest.warns(LossWarning, match="1 splats"):
         write_sog(with_arrays(scene, means=means), tmp_path / "a.sog")
     assert audit(read_sog(tmp_path / "a.sog")).invalid == 0
+
+
+def test_invisible_splats_keep_their_colours(tmp_path: Path) -> None:
+    scene = with_arrays(random_splats(30, 0), opacity_logits=np.full(30, -np.inf))
+    write_sog(scene, tmp_path / "a.sog")
+    got, want = read_sog(tmp_path / "a.sog"), scene.take(morton_order(scene.means))
+    np.testing.assert_allclose(got.sh0, want.sh0, atol=0.05)
+    assert np.isneginf(got.opacity_logits).all()
+
+
+def test_a_bad_rotation_tag_is_the_identity(tmp_path: Path) -> None:
+    files = small(tmp_path)
+    with Image.open(io.BytesIO(files["quats.webp"])) as stored:
+        pixels = np.array(stored.convert("RGBA"))
+    pixels.reshape(-1, 4)[3, 3] = 251
+    stream = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(stream, "WEBP", lossless=True, exact=True)
+    got = read_sog(pack(files | {"quats.webp": stream.getvalue()}, tmp_path / "a.sog"))
+    np.testing.assert_array_equal(got.quats[3], [1, 0, 0, 0])

@@ -67,3 +67,10 @@ def test_fixture() -> None:
     got = read_splat(shared("format-fixtures/splat-transform/minimal.splat"))
     np.testing.assert_array_equal(got.means[0], [-1, 0, -1])
     np.testing.assert_allclose(got.log_scales, np.log(0.1), atol=1e-4)
+
+
+def test_a_rotation_of_zero_bytes_is_the_identity(tmp_path: Path) -> None:
+    write_splat(random_splats(1, 0), tmp_path / "a.splat")
+    data = (tmp_path / "a.splat").read_bytes()
+    (tmp_path / "a.splat").write_bytes(data[:28] + bytes([128] * 4))
+    np.testing.assert_array_equal(read_splat(tmp_path / "a.splat").quats, [[1, 0, 0, 0]])

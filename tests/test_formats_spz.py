@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -178,8 +179,31 @@ def test_claims_beyond_the_file_are_refused_before_allocating(tmp_path: Path) ->
     toc = b"".join(struct.pack("<QQ", len(bomb) if n == 9 else 0, count * n) for n in (9, 1, 3, 3, 4))
     head = struct.pack("<4sIIBBBBI12x", b"NGSP", 4, count, 0, 12, 0, 5, 32)
     target.write_bytes(head + toc + bomb)
+    tracemalloc.start()
     with pytest.raises(FormatError, match=f"unpacks to 100000000 bytes; {count * 9}"):
         read_spz(target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000  # Refused before it was unpacked.
+
+
+def test_the_table_of_streams_is_checked(tmp_path: Path) -> None:
+    write_spz(random_splats(5, 1), tmp_path / "a.spz")
+    data = (tmp_path / "a.spz").read_bytes()
+    first, size = struct.unpack_from("<QQ", data, 32)
+    for offset, value, why in (
+        (40, struct.pack("<Q", size + 1), f"stream 0 holds {size + 1} bytes; {size} are due"),
+        (32, struct.pack("<Q", 10**6), "stream 0 reaches beyond the end"),
+        (32, struct.pack("<Q", first - 1), "stream 0 is damaged"),
+        (15, b"\x05", "5 streams where 6"),
+        (16, struct.pack("<I", 31), "table of streams at byte 31"),
+        (16, struct.pack("<I", len(data)), "table of streams"),
+        (len(data), b"\0", "1 bytes follow the last stream"),
+    ):
+        changed = data[:offset] + value + data[offset + len(value) :]
+        (tmp_path / "b.spz").write_bytes(changed)
+        with pytest.raises(FormatError, match=why):
+            read_spz(tmp_path / "b.spz")
 
 
 @pytest.mark.parametrize(

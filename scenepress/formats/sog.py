@@ -117,7 +117,7 @@ def write_sog(splats: Splats, path: str | Path, iterations: int = 10) -> None:
     """Write a SOG scene of version 2, splats in Z-order.
 
     Codebooks and the SH palette are fitted by k-means; the palette in two steps, so that time grows with
-    the number of splats alone (about 15 s for 100,000 of SH degree 3 on 2 cores). Values are rounded
+    the number of splats alone (about 7 s for 100,000 of SH degree 3 on 2 cores). Values are rounded
     to the nearest code. Splats that the format cannot hold are made invisible, with a LossWarning.
 
     Args:
