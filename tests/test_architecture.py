@@ -52,7 +52,7 @@ INCLUDES = {  # Files matching the glob may include only these.
     "cuda/cpu/*": rf"{STANDARD}|<([a-z0-9]*mmintrin|x86intrin|cpuid|arm_neon|omp)\.h>|\"(core|cpu)/.*\"",
     "cuda/gpu/*": rf"{STANDARD}|<(cuda[a-z_]*|cooperative_groups)\.h>|<cub/.*>|\"(core|gpu)/.*\"",
     "cuda/bindings/*": rf"{STANDARD}|<nanobind/.*>|\"(core|cpu|bindings)/.*\"",
-    "cuda/bindings_cuda/*": rf"{STANDARD}|<nanobind/.*>|\"(core|gpu|bindings|bindings_cuda)/.*\"",
+    "cuda/bindings_cuda/*": rf"{STANDARD}|<nanobind/.*>|\"(core|cpu|gpu|bindings|bindings_cuda)/.*\"",
     "cuda/fuzz/*": rf"{STANDARD}|\"(core|cpu|fuzz)/.*\"",
 }
 

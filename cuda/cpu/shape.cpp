@@ -23,7 +23,7 @@ void position_exponents(const PositionSteps& s, const uint8_t* classes, const in
   // IEEE square roots round correctly, so the floor of one of an integer below 2^53 is exact.
   const auto root = [](int64_t v) { return static_cast<int64_t>(std::sqrt(static_cast<double>(v))); };
   for (int64_t i = 0; i < n; ++i) {
-    int64_t matrix[9], e[3], w[3];
+    int64_t matrix[9], e[3], w[3] = {};
     rotation_matrix(vectors[i], vectors[n + i], vectors[2 * n + i], root, matrix);
     const int32_t scale[3] = {scales[i], scales[n + i], scales[2 * n + i]};
     position_exponents(s, classes[i], scale, matrix, e, w);

@@ -20,3 +20,18 @@ def rasterize(
     height: int,
     background: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+# position.cpp
+def decode_position_streams(
+    streams: list[tuple[bytes, int, NDArray[np.uint64], int]],
+) -> list[tuple[NDArray[np.uint64], int]]: ...
+def morton_codes(xyz: NDArray[np.uint32]) -> NDArray[np.uint64]: ...
+def morton_cells(codes: NDArray[np.uint64]) -> NDArray[np.uint32]: ...
+
+# rans.cpp
+def rans_decode_payloads(
+    payloads: list[tuple[bytes, list[NDArray[np.uint8]]]],
+    frequencies: NDArray[np.uint16],
+    context_map: NDArray[np.uint8],
+    signed: bool,
+) -> list[list[NDArray[np.int32]]]: ...
