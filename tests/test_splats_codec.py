@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import backends
 import numpy as np
 import pytest
+import splat_streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import cloud
@@ -420,3 +421,22 @@ def test_other_processes_threads_and_backends_give_the_same() -> None:
 def test_encoding_is_deterministic() -> None:
     scene = cloud(2500, 1, 2)
     assert codec.encode(scene, PRESETS["small"]) == codec.encode(scene, PRESETS["small"])
+
+
+# --- files that no encoder here writes ---
+
+
+@pytest.mark.filterwarnings("error")
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1), sh_count=st.sampled_from([0, 3, 8, 15]), tile_count=st.integers(1, 3),
+    most=st.sampled_from([1, 5, 30]), wild=st.booleans(), kept=st.booleans(),
+)  # fmt: skip
+def test_all_that_the_format_allows_is_decoded(
+    seed: int, sh_count: int, tile_count: int, most: int, wild: bool, kept: bool
+) -> None:
+    made = splat_streams.stream(seed, sh_count, tile_count, most, wild, kept)
+    assert_same(codec.decode(made.data), made.scene)
+    with pytest.MonkeyPatch.context() as patch:
+        backends.use("reference", patch)
+        assert_same(codec.decode(made.data), made.scene)

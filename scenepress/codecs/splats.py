@@ -38,6 +38,9 @@ from scenepress.stages.context import Level, Tile
 from scenepress.stages.parameters import Parameters
 from scenepress.stages.tiles import TileBox
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Positions saturate here."""
+
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is done, 0 to 1."""
 
@@ -97,42 +100,71 @@ def decode(data: container.Buffer, *, levels: int | None = None, allow_truncated
     meta = metadata.of(file)
     if meta.codec != "splats":
         raise BitstreamError(f"the file's codec is {meta.codec!r}, not 'splats'")
-    p = parameters.decode(bytes(file.find(table.SPLAT_PARAMETERS).payload))
+    p = parameters.decode(bytes(_only(file, table.SPLAT_PARAMETERS, 1).payload))
     if {0: 0, 3: 1, 8: 2, 15: 3}[p.sh_count] != meta.sh_degree:
         raise BitstreamError(
             f"SH degree {meta.sh_degree} in the metadata, {p.sh_count} coefficients in the parameters"
         )
-    boxes_chunk = file.find(table.TILES)
+    boxes_chunk = _only(file, table.TILES)
     boxes = tiles.decode(bytes(boxes_chunk.payload), boxes_chunk.count)
     available = min(len(p.bounds), file.complete_levels) if file.truncated else len(p.bounds)
     wanted = available if levels is None else min(levels, available)
-    by_place = _payloads(file, len(boxes), len(p.bounds))
-    total = sum(c.count for c in file.select(table.POSITION))
+    by_place = _payloads(file, len(boxes), p)
+    _check_total(file, memoryview(data).nbytes, meta.count)
+    used = sorted({tile for tile, _, _ in by_place})  # A table of a million empty tiles costs nothing.
     with ThreadPoolExecutor() as pool:
-        parts = list(
-            pool.map(lambda i: _decode_tile(p, boxes[i], by_place, i, wanted, meta.count), range(len(boxes)))
-        )
-    if not file.truncated and total != meta.count:
-        raise BitstreamError(f"{total} splats in the chunks, {meta.count} in the metadata")
+        parts = list(pool.map(lambda i: _decode_tile(p, boxes[i], by_place, i, wanted, meta.count), used))
     scene = _join(parts, wanted, p)
     return dataclasses.replace(scene, antialiased=meta.antialiased, axes=meta.axes)
 
 
+STAGES = (
+    table.ORDER, table.POSITION, table.OPACITY, table.SCALE, table.ROTATION, table.COLOUR, table.SH,
+    table.POSITION_REFINEMENT,
+)  # fmt: skip
+"""What a level of a tile has a chunk of; sh only if the basis has columns."""
+
 _Payloads = dict[tuple[int, int, int], Chunk]
 
 
-def _payloads(file: Container, tile_count: int, level_count: int) -> _Payloads:
-    """Chunks by (tile, level, stage), after checking that they name tiles and levels that exist."""
+def _only(file: Container, stage: int, count: int | None = None) -> Chunk:
+    """The one chunk of a stage that holds for the whole scene."""
+    chunk, others = file.find(stage), len(file.select(stage)) - 1
+    if others or count not in (None, chunk.count):
+        raise BitstreamError(f"{table.describe(stage)}: {others + 1} chunks, the first of {chunk.count} elements")
+    return chunk
+
+
+def _payloads(file: Container, tile_count: int, p: Parameters) -> _Payloads:
+    """Chunks by (tile, level, stage), after checking that each level of a tile has all of them, or none."""
     result: _Payloads = {}
+    counts: dict[tuple[int, int], int] = {}
     for chunk in file.chunks:
         if chunk.stage < table.FIRST_LEVEL_STAGE:
             continue
-        if chunk.tile >= tile_count or chunk.level >= level_count:
-            raise BitstreamError(
-                f"{table.describe(chunk.stage)} chunk for level {chunk.level}, tile {chunk.tile}: no such place"
-            )
+        where = f"{table.describe(chunk.stage)} chunk for level {chunk.level}, tile {chunk.tile}"
+        if chunk.tile >= tile_count or chunk.level >= len(p.bounds):
+            raise BitstreamError(f"{where}: no such place")
+        if chunk.stage not in STAGES or (chunk.stage == table.SH and not p.basis.shape[1]):
+            raise BitstreamError(f"{where}: not a part of this scene")
+        if not chunk.count or counts.setdefault((chunk.tile, chunk.level), chunk.count) != chunk.count:
+            raise BitstreamError(f"{where}: {chunk.count} splats, other chunks say otherwise")
         result[chunk.tile, chunk.level, chunk.stage] = chunk
+    for tile, level in counts:
+        for stage in STAGES:
+            if (tile, level, stage) not in result and (stage != table.SH or p.basis.shape[1]):
+                raise BitstreamError(f"{table.describe(stage)} chunk for level {level}, tile {tile}: missing")
     return result
+
+
+def _check_total(file: Container, available: int, claimed: int) -> None:
+    """Refuse more splats than the metadata or the bytes that are here (not those promised) allow."""
+    total = sum(c.count for c in file.select(table.POSITION))
+    if total > claimed or (total < claimed and not file.truncated):
+        raise BitstreamError(f"{total} splats in the chunks, {claimed} in the metadata")
+    limit = container.FREE_COUNT + container.COUNT_PER_BYTE * available
+    if total > limit:
+        raise BitstreamError(f"{total} splats in {available} bytes; the limit is {limit}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,22 +182,16 @@ def _decode_tile(p: Parameters, box: TileBox, chunks: _Payloads, index: int, wan
         for level in range(wanted)
     ]
     capacity = sum(counts)
-    if max(counts, default=0) > position.MAX_COUNT or capacity > 4 * position.MAX_COUNT:
-        raise BitstreamError(f"tile {index} claims {capacity} splats")
+    if capacity > position.MAX_COUNT:
+        raise BitstreamError(f"tile {index} claims {capacity} splats; the limit is {position.MAX_COUNT}")
     tile = Tile.empty(capacity, p.basis.shape[1])
     offsets, indices = [], []
     for level, count in enumerate(counts):
         if not count:
             continue
 
-        def payload(stage: int, level: int = level, count: int = count) -> bytes:
-            chunk = chunks.get((index, level, stage))
-            if chunk is None or chunk.count != count:
-                raise BitstreamError(
-                    f"{table.describe(stage)} of level {level}, tile {index}: "
-                    + ("missing" if chunk is None else f"{chunk.count} splats, not {count}")
-                )
-            return bytes(chunk.payload)
+        def payload(stage: int, level: int = level) -> bytes:
+            return bytes(chunks[index, level, stage].payload)
 
         offset, index_of = _decode_level(p, box, tile, level, count, payload, kept)
         offsets.append(offset)
@@ -210,6 +236,8 @@ def _decode_level(
 def _dequantise(p: Parameters, box: TileBox, tile: Tile, offsets: NDArray[np.int64]) -> Splats:
     v = tile.values
     points = (offsets + np.array(box.corner, np.int64)).astype(np.float64) * 2.0**p.exponent
+    if p.exponent + 45 > 127:  # The sums are below 2**45.
+        points = np.clip(points, -LARGEST, LARGEST)
     vectors = v[4:7].astype(np.float64) / rotation.UNIT
     real = np.sqrt(np.maximum(1.0 - (vectors * vectors).sum(0), 0.0))
     steps = context.step_of(p.steps.sh[tile.classes])
