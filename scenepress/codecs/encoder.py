@@ -108,7 +108,9 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
     """
     chosen = _thin(views) if views else cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH)
     s = significance.measure(splats, chosen)
-    scale = 1 / (3 * max(1, sum(c.width * c.height for c in chosen)))
+    # Views mostly of nothing would make every error look small: a scene should fill half of what is counted.
+    pixels = min(sum(c.width * c.height for c in chosen), 2 * float(s.weight.sum()))
+    scale = 1 / (3 * max(1.0, pixels))
     wide = [np.asarray(a, np.float64) * scale for a in (s.opacity, s.position, s.log_scale, s.rotation)]
     # A step in one colour channel changes one of the three; weight_squared is per channel already.
     color = np.asarray(s.weight_squared, np.float64) * (scale * allocation.SH_C0**2)
