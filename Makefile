@@ -73,7 +73,7 @@ sanitize: $(STAMPS)/environment
 	$(BIN)/cmake --install build/sanitize --prefix build/sanitize/tree >/dev/null
 	@echo 'import sys; sys.meta_path[:] = [f for f in sys.meta_path if "_editable_" not in type(f).__module__]' > build/sanitize/tree/sitecustomize.py
 	cd build/sanitize/tree && PYTHONPATH=$$PWD ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" $(BIN)/python -m pytest $(ARGS)
+	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" $(BIN)/python -m pytest -k "not browser" $(ARGS)
 
 cuda: $(STAMPS)/environment
 	$(CMAKE) -B build/cuda -DCMAKE_BUILD_TYPE=Release -DSCENEPRESS_CUDA=ON >/dev/null
