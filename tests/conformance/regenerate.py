@@ -3,8 +3,8 @@
     python tests/conformance/regenerate.py [--check] [NAME ...]
 
 Streams are golden: every later version, and every other decoder, must decode them to the same bits. So
-only streams that do not exist yet are written, unless they are named. `--check` writes nothing and fails
-if something is missing.
+only streams that do not exist yet are written, unless they are named (`'splats_*'` names several).
+`--check` writes nothing and fails if something is missing.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ import json
 import struct
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # What the tests share.
+import splat_streams
+from scenes import cloud
+
 from scenepress import container, metadata
-from scenepress.codecs import lossless
+from scenepress.codecs import lossless, placement, splats
+from scenepress.codecs.presets import Settings
 from scenepress.kernels.crc32c import crc32c
 from scenepress.scene import SH_COUNTS, Splats
 from scenepress.stages import table
@@ -64,6 +70,15 @@ def special() -> Splats:
     """NaN with payloads, infinities, -0, denormals."""
     words = (0x7FC01234, 0xFFFFFFFF, 0x80000000, 0x7F800000, 0xFF800000, 1, 0x80000001)
     return of_rows(np.resize(np.array(words, np.uint32), (60, 14)).view(np.float32), 0)
+
+
+def lossy(source: Splats, **settings: object) -> bytes:
+    """Coded as scenes are, but with levels that a few splats are enough for."""
+    least, placement.LEVEL_LEAST = placement.LEVEL_LEAST, 150
+    try:
+        return splats.encode(source, Settings(psnr=40.0, name="test", **settings))  # type: ignore[arg-type]
+    finally:
+        placement.LEVEL_LEAST = least
 
 
 def forged(data: bytes, edit: Callable[[bytearray], None]) -> bytes:
@@ -129,6 +144,16 @@ VALID: dict[str, Callable[[], bytes]] = {
     "lossless_lattice": lambda: lossless.encode(lattice()),
     "lossless_special": lambda: lossless.encode(special()),
     "lossless_tiles": lambda: lossless.encode(of_rows(np.zeros((70_000, 14), np.float32), 0)),
+    "splats_empty": lambda: lossy(cloud(0, 2)),
+    "splats_one": lambda: lossy(cloud(1, 3), keep_order=True),
+    "splats_sh0": lambda: lossy(dataclasses.replace(cloud(900, 0), axes="RUB", antialiased=True)),
+    "splats_sh1": lambda: lossy(cloud(300, 1, 1), prune=0.0),
+    "splats_sh2": lambda: lossy(cloud(300, 2, 2), prune=0.0),
+    "splats_sh3": lambda: lossy(cloud(700, 3, 3)),
+    "splats_kept_order": lambda: lossy(cloud(500, 1, 4), keep_order=True, tile_size=200),
+    "splats_tiles": lambda: lossy(cloud(1500, 1, 5), tile_size=250),
+    "splats_extreme_sh0": lambda: splat_streams.stream(1, 0, 3, 60).data,
+    "splats_extreme_sh3": lambda: splat_streams.stream(2, 15, 3, 60, kept=True).data,
     "newer_minor": lambda: newer(SMALL),
 }
 
@@ -153,7 +178,9 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
 def entry(data: bytes) -> dict[str, object]:
     """The manifest's line for a valid stream: what a decoder must make of it."""
     about = metadata.of(container.read(data))
-    decoded = importlib.import_module(f"scenepress.codecs.{about.codec}").decode(data)
+    decode = importlib.import_module(f"scenepress.codecs.{about.codec}").decode
+    decoded = decode(data)
+    levels = container.read_index(data).levels if about.codec == "splats" else 1
     return {
         "sha256": hashlib.sha256(data).hexdigest(),
         "codec": about.codec,
@@ -161,8 +188,14 @@ def entry(data: bytes) -> dict[str, object]:
         "sh_degree": decoded.sh_degree,
         "axes": decoded.axes,
         "antialiased": decoded.antialiased,
-        "crc32c": {name: f"{crc32c(getattr(decoded, name).tobytes()):08X}" for name in ARRAYS},
+        "crc32c": checksums(decoded),
+        "levels": [checksums(decode(data, levels=k)) for k in range(1, levels)],
     }
+
+
+def checksums(scene: Splats) -> dict[str, str]:
+    """CRC-32C of every array, as float32 little-endian."""
+    return {name: f"{crc32c(getattr(scene, name).astype('<f4').tobytes()):08X}" for name in ARRAYS}
 
 
 def main(arguments: list[str]) -> int:
@@ -171,7 +204,8 @@ def main(arguments: list[str]) -> int:
     path = FOLDER / "manifest.json"
     manifest = json.loads(path.read_text("utf-8")) if path.exists() else {"valid": {}, "damaged": {}}
     makers = {**VALID, **{name: make for name, (make, _) in DAMAGED.items()}}
-    wanted = [n for n in makers if n in names or not (FOLDER / f"{n}.press").exists()]
+    named = {n for n in makers if any(fnmatch(n, pattern) for pattern in names)}
+    wanted = [n for n in makers if n in named or not (FOLDER / f"{n}.press").exists()]
     if "--check" in arguments:
         print("\n".join(wanted) or "complete")
         return int(bool(wanted))
