@@ -6,6 +6,7 @@
 
 #include "bindings/arrays.h"
 #include "core/bits.h"
+#include "cpu/error_diffusion.h"
 #include "cpu/sh_planes.h"
 
 namespace scenepress {
@@ -116,6 +117,15 @@ Array<float> sh_inverse_array(Input2<int32_t> planes, Input1<int32_t> steps, Inp
   return out;
 }
 
+Array<int32_t> diffuse_errors_array(Input2<float> x, float strength, float dead_zone) {
+  check(dead_zone >= 0 && dead_zone <= 1 && strength >= 0 && strength < 1, "diffuse_errors: out of range");
+  auto out = new_array<int32_t>({x.shape(0), x.shape(1)});
+  without_gil([&] {
+    diffuse_errors(x.data(), int64_t(x.shape(0)), int64_t(x.shape(1)), strength, dead_zone, out.data());
+  });
+  return out;
+}
+
 int64_t total_bits(Input1<uint8_t> lengths) {
   int64_t total = 0;
   for (size_t i = 0; i < lengths.shape(0); ++i) {
@@ -159,6 +169,7 @@ void bind_context(nanobind::module_& m) {
   m.def("sh_contexts", &scenepress::sh_contexts_array);
   m.def("sh_scatter", &scenepress::sh_scatter_array);
   m.def("sh_inverse", &scenepress::sh_inverse_array);
+  m.def("diffuse_errors", &scenepress::diffuse_errors_array);
   m.def("pack_bits", &scenepress::pack_bits_array);
   m.def("unpack_bits", &scenepress::unpack_bits_array);
 }

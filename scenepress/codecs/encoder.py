@@ -33,11 +33,11 @@ from scenepress.stages.context import CHANNELS, GROUPS, I32, Level, Symbols, Til
 from scenepress.stages.parameters import Parameters, Steps, Tables
 from scenepress.stages.tiles import TileBox
 
-SYNTHETIC_VIEWS = 20
-SYNTHETIC_WIDTH = 256
+SYNTHETIC_VIEWS = 24
+SYNTHETIC_WIDTH = 288
 COHERENCE = 3.5
 """dB that errors which add up instead of averaging out cost, as found on real scenes."""
-UNSURE = 0.4
+UNSURE = 0.3
 """Pruning is so much more reluctant when the cameras are synthesised."""
 MAX_MEASURED_PIXELS = 4_000_000
 """Pixels rendered to measure sensitivities; given cameras are thinned out and shrunk to this."""

@@ -12,7 +12,7 @@ from scenepress.allocation import F64, Sensitivities
 from scenepress.codecs.presets import Settings
 from scenepress.kernels import splats as kernels
 from scenepress.scene import Splats
-from scenepress.stages import color, opacity, rotation, scale, sh
+from scenepress.stages import color, opacity, position, rotation, scale, sh
 from scenepress.stages.context import CHANNELS, GROUPS, I32, KNOTS, SIZES, U8, step_of
 from scenepress.stages.parameters import Steps
 
@@ -21,6 +21,9 @@ OCTAVE = 256 / np.log(2)
 SH_TILT = 0.85
 """Octaves by which SH steps grow per class. Dropped coefficients of overlapping splats err alike and add up,
 most among the many splats of little importance: their steps grow less than sensitivities alone would have it."""
+SH_DIFFUSION, COLOR_DIFFUSION = 0.5, 0.4
+"""How much of a splat's rounding error the next one makes up for. A pixel sums many overlapping splats: errors
+that alternate cancel there, errors that are alike add up."""
 NARROWEST = 16
 """Fewest coded numbers that an octave of scale gets, of 256."""
 
@@ -120,6 +123,16 @@ def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s
     )
 
 
+def _walk(means: NDArray[np.float32]) -> NDArray[np.intp]:
+    """An order of splats in which neighbours in space mostly follow each other: that of Morton codes."""
+    if not len(means):
+        return np.zeros(0, np.intp)
+    low, high = np.quantile(means, [0.001, 0.999], axis=0)
+    side = max(float((high - low).max()), 1e-30)
+    cells = np.clip((means - low) / side * 65535, 0, 65535).astype(np.uint32)
+    return np.argsort(position.morton(cells, 16), kind="stable")
+
+
 def _octave(octaves: F64, origin: int) -> NDArray[np.intp]:
     return np.clip(np.floor(octaves - origin / 256), 0, SIZES - 1).astype(np.intp)
 
@@ -158,15 +171,22 @@ def quantise(
     wide[7:10] = step_of(steps.color[classes])
     matrix = fit_color(splats.sh0.astype(np.float64), 1 / wide[7].astype(np.float64) ** 2)
     channels = splats.sh0.astype(np.float64) @ (matrix.T * (color.UNIT / color.MATRIX_UNIT))
-    for k in range(3):
-        values[7 + k] = _multiples(channels[:, k], wide[7 + k])
+    order = _walk(splats.means)
+    rounded = np.empty(channels.shape, np.int32)
+    rounded[order] = kernels.diffuse_errors(
+        (channels / wide[7][:, None])[order].astype(np.float32), COLOR_DIFFUSION, 0.5
+    )
+    limit = kernels.LIMIT // wide[7:10]
+    values[7:10] = np.clip(rounded.T, -limit, limit) * wide[7:10]
     sh_steps = step_of(steps.sh[classes])
-    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone)
+    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone, order)
     lattice = Lattice(classes, values, wide, logs, coefficients, sh_steps, extents, frames_of(quats))
     return lattice, Transforms(matrix, basis, shift)
 
 
-def _quantise_sh(splats: Splats, steps: I32, dead_zone: float) -> tuple[I32, U8, NDArray[np.int8], I32]:
+def _quantise_sh(
+    splats: Splats, steps: I32, dead_zone: float, order: NDArray[np.intp]
+) -> tuple[I32, U8, NDArray[np.int8], I32]:
     n, width = len(splats), 3 * splats.shN.shape[1]
     if not n or not width:
         return (
@@ -178,23 +198,19 @@ def _quantise_sh(splats: Splats, steps: I32, dead_zone: float) -> tuple[I32, U8,
     x = splats.shN.reshape(n, width)
     basis = sh.fit_basis(x, 1 / steps.astype(np.float64) ** 2)
     forward = np.linalg.pinv(basis.astype(np.float64)) * (sh.BASIS_UNIT * sh.UNIT)
-    ratio = (x @ forward.T.astype(np.float32)) / steps[:, None]
-    size = np.abs(ratio)
-    symbols = np.floor(size + np.float32(1 - dead_zone)).astype(np.int32)
-    symbols = np.minimum(symbols, sh.LIMIT // steps[:, None])
+    ratio = ((x @ forward.T.astype(np.float32)) / steps[:, None]).astype(np.float32)
+    symbols = np.empty(ratio.shape, np.int32)
+    symbols[order] = kernels.diffuse_errors(ratio[order], SH_DIFFUSION, dead_zone)
+    limit = sh.LIMIT // steps[:, None]
+    symbols = np.clip(symbols, -limit, limit)
     used = int(np.flatnonzero(symbols.any(0)).max(initial=-1)) + 1
-    basis, symbols, size, ratio = basis[:, :used], symbols[:, :used], size[:, :used], ratio[:, :used]
-    last = np.where(symbols > 0, np.arange(1, used + 1, dtype=np.int32), 0).max(1, initial=0)
+    basis, symbols = basis[:, :used], symbols[:, :used]
+    last = np.where(symbols != 0, np.arange(1, used + 1, dtype=np.int32), 0).max(1, initial=0)
     bounds = np.array(sh.bounds_of(used))
     extents = np.searchsorted(bounds, last, side="left").astype(np.uint8)
+    # Diffused errors average out as they are: no shift of the reconstruction would help.
     shift = np.zeros(GROUPS, np.int32)
-    for g in range(1, GROUPS + 1):
-        block = slice(bounds[g - 1], bounds[g])
-        hit = symbols[:, block] > 0
-        if hit.any():
-            mean = float((symbols[:, block][hit] - size[:, block][hit]).mean())
-            shift[g - 1] = np.clip(np.round(mean * sh.SHIFT_UNIT), 0, sh.SHIFT_UNIT // 2)
-    signed = np.where(ratio < 0, -symbols, symbols) * steps[:, None]
+    signed = symbols * steps[:, None]
     return np.ascontiguousarray(signed.T.astype(np.int32)), extents, np.ascontiguousarray(basis), shift
 
 

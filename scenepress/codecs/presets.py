@@ -11,21 +11,21 @@ class Settings:
 
     psnr: float
     """dB that renders of the decoded scene should have against the source's; they come near it."""
-    prune: float = 0.35
+    prune: float = 0.5
     """How readily splats are dropped: 1 where the bits saved are worth the error, 0 never."""
-    dead_zone: float = 0.53
+    dead_zone: float = 0.58
     """SH coefficients below this many steps become 0; 0.5 is plain rounding."""
     position: float = 1.0
     """Factor on the steps of positions, relative to equal shares of the error."""
-    scale: float = 0.75
+    scale: float = 0.8
     """The same for scales."""
     opacity: float = 1.1
     """The same for opacities."""
-    rotation: float = 0.65
+    rotation: float = 0.75
     """The same for rotations."""
-    color: float = 0.85
+    color: float = 0.9
     """The same for the constant SH coefficients."""
-    sh: float = 0.6
+    sh: float = 0.75
     """The same for the other SH coefficients."""
     name: str = ""
     """The preset's name, for the metadata."""

@@ -144,6 +144,22 @@ def sh_inverse(planes: I32, steps: I32, shift: I32, rows: I32) -> NDArray[np.flo
     return result
 
 
+def diffuse_errors(x: NDArray[np.float32], strength: float, dead_zone: float) -> I32:
+    """Whole steps int32 [n, c] of float32 [n, c] in steps, row after row; an encoder's choice, not normative.
+
+    A value is rounded after `strength` (0 .. 1) times the error of the row before was added to it, at most one
+    step. Sizes below `dead_zone` steps become 0; 0.5 is plain rounding.
+    """
+    out = np.empty(x.shape, np.int32)
+    error = np.zeros(x.shape[1], np.float32)
+    for row, result in zip(x, out, strict=True):
+        wanted = row + error
+        whole = np.trunc(np.minimum(np.abs(wanted), np.float32(1e6)) + np.float32(1 - np.float32(dead_zone)))
+        result[:] = np.where(wanted < 0, -whole, whole)
+        error = np.clip(np.float32(strength) * (wanted - result.astype(np.float32)), -1, 1)
+    return out
+
+
 def pack_bits(fields: NDArray[np.uint32], lengths: U8) -> bytes:
     """The low `lengths` bits (0..32) of every field, lowest bit first; zeros fill the last byte."""
     at = np.arange(32, dtype=np.uint32)

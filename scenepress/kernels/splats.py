@@ -19,6 +19,7 @@ if importlib.util.find_spec("scenepress.kernels._native") and os.environ.get("SC
     from scenepress.kernels._native import (
         decode_channel,
         decode_sh_level,
+        diffuse_errors,
         expand_scales,
         neighbours,
         pack_bits,
@@ -34,6 +35,7 @@ if importlib.util.find_spec("scenepress.kernels._native") and os.environ.get("SC
 else:
     FUSED = False
     from scenepress.kernels.reference_splats import (
+        diffuse_errors,
         expand_scales,
         neighbours,
         pack_bits,
@@ -56,6 +58,7 @@ __all__ = [
     "SPREADS",
     "decode_channel",
     "decode_sh_level",
+    "diffuse_errors",
     "expand_scales",
     "neighbours",
     "pack_bits",
