@@ -389,6 +389,22 @@ def test_backends_judge_any_bits_alike(payload: bytes, lengths: list[int]) -> No
         assert payload.rstrip(b"\0") == again.rstrip(b"\0")
 
 
+# --- the encoder's rounding ---
+
+
+@pytest.mark.parametrize(("strength", "dead_zone"), [(0.0, 0.5), (0.5, 0.58), (0.9, 1.0)])
+def test_diffuse_errors(strength: float, dead_zone: float) -> None:
+    rng = np.random.default_rng(5)
+    x = (rng.standard_normal((3000, 7)) * 2.0 ** rng.uniform(-3, 12, 7)).astype(np.float32)
+    (whole,) = same("diffuse_errors", x, strength, dead_zone)
+    if not strength:
+        assert (np.abs(whole - x) <= 0.5 + 1e-3).all()
+    # What is lost here is made up for there: sums drift less than with rounding alone.
+    calm = np.full((1000, 1), 0.3, np.float32)
+    drift = abs(float((native.diffuse_errors(calm, strength, 0.5) - calm).sum()))
+    assert drift <= (1 - strength) * 300 + 50
+
+
 # --- arguments ---
 
 I32, U8, U64 = np.int32, np.uint8, np.uint64
@@ -413,6 +429,7 @@ GOOD = {
     ],
     "sh_scatter": [np.zeros(6, I32), 4, np.zeros(1, I32), np.zeros(1, I32), np.ones(2, I32)],
     "sh_inverse": [np.zeros((3, 2), I32), np.ones(2, I32), np.zeros(3, I32), np.zeros((3, 9), I32)],
+    "diffuse_errors": [np.zeros((2, 3), np.float32), 0.5, 0.6],
     "pack_bits": [np.zeros(2, np.uint32), np.zeros(2, U8)],
     "unpack_bits": [b"\0", np.full(2, 4, U8)],
 }  # fmt: skip
@@ -475,6 +492,8 @@ BAD = [
     ("sh_inverse", 2, np.zeros(2, I32)),
     ("sh_inverse", 3, np.zeros((2, 9), I32)),
     ("sh_inverse", 3, np.zeros((3, 46), I32)),
+    ("diffuse_errors", 1, 1.5),
+    ("diffuse_errors", 2, -0.1),
     ("pack_bits", 0, np.zeros(3, np.uint32)),
     ("pack_bits", 1, np.full(2, 33, U8)),
     ("unpack_bits", 0, b""),

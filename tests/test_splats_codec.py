@@ -215,13 +215,14 @@ def test_errors_are_bounded_by_the_steps(psnr: float, degree: int) -> None:
     turned = np.abs(decoded.quats - quats)[:, 1:].T
     assert (turned <= 0.501 * want.steps[4:7] / rotation.UNIT + 1e-6).all()
     error = np.linalg.norm(decoded.sh0 - source.sh0, axis=1)
-    assert (error <= 0.51 * np.sqrt(3) * want.steps[7] / 4096 + 1e-6).all()
+    # Half a step, and what the splat before handed on.
+    assert (error <= 0.71 * np.sqrt(3) * want.steps[7] / 4096 + 1e-6).all()
     away = np.abs(decoded.means - source.means).max(1)
     assert (away <= 3 * want.position_steps + 1e-6).all()
     if degree:
         flat = (decoded.shN - source.shN).reshape(len(source), -1)
         error = np.linalg.norm(flat, axis=1)
-        # A step's dead zone, and half a step of reconstruction shift, in every column.
+        # A step's dead zone, and what the splat before handed on, in every column.
         assert (error <= 1.2 * np.sqrt(flat.shape[1]) * want.sh_steps / sh.UNIT).all()
 
 
