@@ -47,7 +47,7 @@ $(STAMPS)/native: $(NATIVE) $(STAMPS)/environment
 	@touch $@
 
 demo: native
-	$(BIN)/python -m pipelines.demo $(SCENE) -o out/demo
+	$(BIN)/python -m pipelines.demo "$(SCENE)" -o out/demo
 
 test: native
 	$(BIN)/python -m pytest $(ARGS)
