@@ -81,7 +81,13 @@ cuda: $(STAMPS)/environment
 	$(BIN)/cmake --install build/cuda --prefix . >/dev/null
 	@test ! -e cuda/bindings_cuda || $(BIN)/python -c "from scenepress.kernels import _native_cuda; print(_native_cuda.__file__)"
 
-bench: native
+# Peers are measured in the same run; one that cannot be installed is left out.
+$(STAMPS)/peers: tests/benchmarks/peers.txt $(STAMPS)/environment
+	$(BIN)/python -m pip install -qq -r $< || echo "make bench: some peers are missing"
+	command -v npm >/dev/null && npm ci --silent --ignore-scripts --prefix tests/oracle || echo "make bench: splat-transform is missing"
+	@touch $@
+
+bench: native $(STAMPS)/peers
 	set -e; for script in $(filter-out $(GPU_BENCHMARKS),$(BENCHMARKS)); do echo "== $$script"; $(BIN)/python $$script; done
 
 gpu-check: native cuda
