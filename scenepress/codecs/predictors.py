@@ -12,9 +12,9 @@ from scenepress.kernels import splats as kernels
 from scenepress.stages import context
 from scenepress.stages.context import I32, U8, Level, Predictor, Tile
 
-SAMPLES = 4000
+SAMPLES = 2500
 """Splats per tile and level that a fit looks at."""
-ROUNDS = 4
+ROUNDS = 3
 """Rounds of reweighting."""
 
 

@@ -25,6 +25,7 @@ UNIT = 4096
 """Transform coefficients are integers in units of 1 / UNIT."""
 LIMIT = 1 << 17
 """Transform coefficients saturate at +-LIMIT, so that the inverse transform fits 32 bits."""
+BASIS_SAMPLES = 32_768
 SHIFT_UNIT = 128
 """Reconstruction shifts are in units of step / SHIFT_UNIT."""
 
@@ -130,7 +131,9 @@ def dequantise(coefficients: I32, steps: I32, shift: I32, basis: NDArray[np.int8
 
 
 def fit_basis(coefficients: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.int8]:
-    """int8 [C, C] basis for float [N, C] coefficients, weighted by float64 [N]."""
-    x = coefficients * np.sqrt(weights / max(float(weights.sum()), 1e-300))[:, None]
+    """int8 [C, C] basis for float [N, C] coefficients, weighted by float64 [N]; looks at BASIS_SAMPLES of them."""
+    stride = max(1, len(coefficients) // BASIS_SAMPLES)
+    some = weights[::stride]
+    x = coefficients[::stride] * np.sqrt(some / max(float(some.sum()), 1e-300)).astype(np.float32)[:, None]
     _, vectors = np.linalg.eigh((x.T @ x).astype(np.float64))
     return np.clip(np.round(vectors[:, ::-1] * BASIS_UNIT), -127, 127).astype(np.int8)
