@@ -8,7 +8,7 @@
 #   make fuzz [SECONDS=20]    every cuda/fuzz/fuzz_*.cpp for so many seconds (needs clang++)
 #   make sanitize [ARGS=...]  tests with the native module built with AddressSanitizer and UBSan
 #   make cuda                 compile every CUDA kernel (needs nvcc)
-#   make bench                every benchmark; appends to docs/results/
+#   make bench                every benchmark; appends to docs/results/ and tabulates it there
 #   make gpu-check            GPU tests and benchmarks, for a machine with a device
 #   make clean                remove what was built (not .venv)
 
@@ -89,6 +89,7 @@ $(STAMPS)/peers: tests/benchmarks/peers.txt $(STAMPS)/environment
 
 bench: native $(STAMPS)/peers
 	set -e; for script in $(filter-out $(GPU_BENCHMARKS),$(BENCHMARKS)); do echo "== $$script"; $(BIN)/python $$script; done
+	$(BIN)/python tests/benchmarks/summarise.py
 
 gpu-check: native cuda
 	$(BIN)/python -m pytest tests/gpu -rs

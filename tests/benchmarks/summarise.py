@@ -1,0 +1,243 @@
+"""Turn docs/results/*.jsonl into docs/results/README.md: the newest line of every case, beside its target.
+
+    python tests/benchmarks/summarise.py [FOLDER]
+
+The same lines give the same page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+Line = Mapping[str, object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    text: Callable[[Line], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """A measured number and its target, both keys of a line; lines without the target have none."""
+
+    value: str
+    target: str
+    at_most: bool
+    """Else at least."""
+    constant: float | None = None
+    """The target where lines do not hold it."""
+
+    def of(self, line: Line) -> float | None:
+        """The target of this line, if it has one."""
+        return self.constant if self.constant is not None else _number(line, self.target)
+
+    def verdict(self, line: Line) -> str:
+        """ "met", or by how much it was missed; empty without a target."""
+        target = self.of(line)
+        if target is None:
+            return ""
+        value = _number(line, self.value)
+        if value is None:
+            return "**missed**: no file reached this PSNR"
+        if value <= target if self.at_most else value >= target:
+            return "met"
+        by = (value / target if self.at_most else target / value if value else float("inf")) - 1
+        return f"**missed** by {100 * by:.0f}%" if by < 1 else f"**missed**: {by + 1:.1f} x off"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The lines of one benchmark that belong together."""
+
+    title: str
+    benchmark: str
+    note: str
+    wanted: Callable[[Line], bool]
+    keys: Sequence[str]
+    """What tells cases apart: of lines that agree in these the last counts."""
+    columns: Sequence[Column]
+    goal: Goal | None = None
+
+
+def _number(line: Line, key: str) -> float | None:
+    value = line.get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def text(key: str, title: str | None = None) -> Column:
+    """The value as it is."""
+    return Column(title or key.replace("_", " "), lambda line: str(line.get(key, "")))
+
+
+def number(key: str, title: str, digits: int, scale: float = 1.0, missing: str = "") -> Column:
+    """The value times `scale`."""
+    def show(line: Line) -> str:
+        value = _number(line, key)
+        return missing if value is None else f"{value * scale:,.{digits}f}"
+
+    return Column(title, show)
+
+
+def case(*names: str) -> Callable[[Line], bool]:
+    """Lines with one of these under "case"."""
+    return lambda line: line.get("case") in names
+
+
+def load(line: Line) -> str:
+    """Load average: other work on the machine."""
+    value = _number(line, "load_average" if "load_average" in line else "load")
+    return "?" if value is None else f"{value:.1f}"
+
+
+LOAD = Column("load", load)
+PSNR = "equal"
+"""For an infinite PSNR."""
+SIZE = (
+    text("scene"), number("sh_degree", "SH", 0), text("encoder_cameras"), text("evaluation"), text("peer"),
+    number("peer_bytes_per_splat", "its B/splat", 2), number("peer_psnr", "its PSNR", 2, missing=PSNR),
+    number("bytes_per_splat", "B/splat", 2), number("psnr", "PSNR", 2, missing=PSNR),
+    number("peer_worst_view_psnr", "its worst view", 1, missing=PSNR),
+    number("worst_view_psnr", "worst view", 1, missing=PSNR), number("ratio", "ratio", 3, missing="-"),
+    number("target_ratio", "target", 2, missing="-"),
+)  # fmt: skip
+SIZE_KEYS = ("case", "scene", "encoder_cameras", "evaluation", "peer")
+RATIO = Goal("ratio", "target_ratio", at_most=True)
+
+TABLES = (
+    Table("Bytes at equal quality", "splats",
+          "The smallest file found whose PSNR is no lower than the peer's, by its bytes per splat of the source, "
+          "and the ratio to the peer's. B/splat and PSNR without a ratio are the best file that was found.",
+          lambda d: d.get("case") == "size" and not d.get("lossy_source"), SIZE_KEYS, SIZE, RATIO),
+    Table("Bytes at equal quality, sources that were quantised before", "splats",
+          "Decoded from .sog, .spz or compressed.ply: their values lie on a grid already, which flatters every "
+          "codec, and most of all one with the same grid, whose PSNR can be out of reach.",
+          lambda d: d.get("case") == "size" and bool(d.get("lossy_source")), SIZE_KEYS, SIZE, RATIO),
+    Table("The default preset", "splats", "`balanced`, against renders of the source. Bad pixels: percent of "
+          "pixels with an error above 0.25.", case("preset"), ("scene", "encoder_cameras", "evaluation", "preset"),
+          (text("scene"), text("encoder_cameras"), text("evaluation"), number("splats", "splats", 0),
+           number("press_splats", "kept", 0), number("bytes", "bytes", 0),
+           number("bytes_per_splat", "B/splat", 2), number("psnr", "PSNR", 2),
+           number("worst_view_psnr", "worst view", 2), number("bad_pixels", "bad pixels, %", 3, 100))),
+    Table("Encode, preset balanced", "splats", "Splats of the source.", case("encode"),
+          ("case", "scene", "encoder_cameras"),
+          (text("scene"), text("encoder_cameras"), number("splats", "splats", 0), number("wall_s", "s", 2),
+           number("cpu_s", "CPU s", 2), number("splats_per_s", "splats/s", 0),
+           number("splats_per_cpu_s", "splats/CPU s", 0), LOAD),
+          Goal("splats_per_s", "target_splats_per_s", at_most=False)),
+    Table("Peak memory above the loaded scene", "splats", "Bytes per splat of the source.", case("memory"),
+          ("case", "scene", "encoder_cameras"),
+          (text("scene"), text("encoder_cameras"), number("encode_bytes_per_splat", "encode", 0),
+           number("decode_bytes_per_splat", "decode", 0), number("target_bytes_per_splat", "target", 0)),
+          Goal("encode_bytes_per_splat", "target_bytes_per_splat", at_most=True)),
+    Table("Decode", "splats", "The target holds for decoded splats; pruned ones take no time.", case("decode"),
+          ("case", "scene", "file", "decoder"),
+          (text("scene"), text("file"), text("decoder"), number("splats", "splats", 0),
+           number("decoded_splats", "decoded", 0), number("wall_s", "ms", 1, 1e3),
+           number("cpu_s", "CPU ms", 1, 1e3), number("decoded_splats_per_s", "decoded/s", 0),
+           number("splats_per_s", "of the source/s", 0),
+           number("decoded_splats_per_cpu_s", "decoded/CPU s", 0), LOAD),
+          Goal("decoded_splats_per_s", "target_splats_per_s", at_most=False)),
+    Table("Lossless mode", "lossless", "Bytes against zstd -19 of the raw .ply; the target is to be smaller.",
+          lambda _: True, ("scene",),
+          (text("scene"), number("raw_bytes", "raw bytes", 0), number("zstd_19_bytes", "zstd -19", 0),
+           number("bytes", ".press", 0), number("ratio_to_zstd", "ratio", 3), number("encode_s", "encode s", 2),
+           number("decode_s", "decode s", 3), LOAD),
+          Goal("ratio_to_zstd", "", at_most=True, constant=1.0)),
+    Table("rANS decoding, one core", "entropy", "A byte is a decoded symbol.", lambda _: True,
+          ("case", "coder", "backend", "contexts"),
+          (text("case"), text("coder"), text("backend"), number("contexts", "contexts", 0),
+           number("bytes", "bytes", 0), number("gb_per_s", "GB/s", 2), number("fastest_gb_per_s", "fastest", 2),
+           number("target_gb_per_s", "target", 1), LOAD),
+          Goal("gb_per_s", "target_gb_per_s", at_most=False)),
+    Table("Rendering on the CPU", "render", "", lambda _: True, ("case",),
+          (text("case"), number("wall_s", "s", 3), number("cpu_s", "CPU s", 3), number("target_s", "target s", 2),
+           number("peer_wall_ratio", "x PyTorch", 0), number("target_ratio", "target x", 0), LOAD)),
+    Table("Position stage", "position", "Bits per splat, against other ways to code the same points.",
+          lambda _: True, ("scene", "grid_bits", "levels_by"),
+          (text("scene"), number("grid_bits", "grid bits", 0), text("levels_by"), number("press", "press", 2),
+           number("order0", "order 0", 2), number("uniform", "uniform", 2), number("octree", "octree", 2))),
+    Table("Reading and writing other formats", "formats", "", lambda _: True, ("format", "scene"),
+          (text("format"), text("scene"), number("bytes", "bytes", 0), number("write_s", "write s", 3),
+           number("read_s", "read s", 3), number("read_s_per_500_MB", "read s per 500 MB", 2),
+           number("target_s_per_500_MB", "target", 1), LOAD),
+          Goal("read_s_per_500_MB", "target_s_per_500_MB", at_most=True)),
+    Table("Start of the command line", "startup", "`scenepress --help`.", lambda _: True, (),
+          (number("help_s", "s", 3), number("help_cpu_s", "CPU s", 3), number("limit_s", "limit", 1)),
+          Goal("help_s", "limit_s", at_most=True)),
+)  # fmt: skip
+
+INTRODUCTION = """# Results
+
+Made by `tests/benchmarks/summarise.py` from the files beside it, which the benchmarks of `tests/benchmarks` append
+to (`make bench`): do not edit. Every table shows the newest line of each case; the files tell commit, date and
+machine. Targets are those of the issue that asked for them; they stay where they are missed. Load is the number of
+processes that wanted a core: times taken at a load above the number of cores are slower than they would be.
+"""
+
+
+def latest(lines: Iterable[Line], table: Table) -> list[Line]:
+    """The last line of each case, in the order in which the cases first came."""
+    found: dict[tuple[str, ...], Line] = {}
+    for line in lines:
+        if table.wanted(line):
+            found[tuple(str(line.get(key)) for key in table.keys)] = line
+    return list(found.values())
+
+
+def verdict(line: Line, table: Table) -> str:
+    """Against the target. Rendering has two kinds of them."""
+    if table.benchmark == "render":
+        slow = Goal("wall_s", "target_s", at_most=True).verdict(line)
+        return slow or Goal("peer_wall_ratio", "target_ratio", at_most=False).verdict(line)
+    return table.goal.verdict(line) if table.goal else ""
+
+
+def render(table: Table, lines: Sequence[Line]) -> str:
+    """One table as Markdown."""
+    verdicts = [verdict(line, table) for line in lines]
+    columns = list(table.columns)
+    titles = [column.title for column in columns] + (["target met"] if any(verdicts) else [])
+    rows = [
+        [column.text(line).replace("|", "\\|") for column in columns] + ([word] if any(verdicts) else [])
+        for line, word in zip(lines, verdicts, strict=True)
+    ]
+    body = "\n".join("| " + " | ".join(row) + " |" for row in [titles, ["---"] * len(titles), *rows])
+    commits = ", ".join(sorted({str(line.get("commit", "unknown")) for line in lines}))
+    missed = sum(word.startswith("**") for word in verdicts)
+    counted = f" Targets: {sum(map(bool, verdicts)) - missed} met, {missed} missed." if any(verdicts) else ""
+    about = f"{table.note}{counted} Commit {commits}.".strip()
+    return f"## {table.title}\n\n{about}\n\n{body}\n"
+
+
+def summarise(folder: Path) -> str:
+    """The page for a folder of .jsonl files."""
+    parts = [INTRODUCTION]
+    known = {table.benchmark for table in TABLES}
+    for table in TABLES:
+        path = folder / f"{table.benchmark}.jsonl"
+        if path.exists():
+            every = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            if lines := latest(every, table):
+                parts.append(render(table, lines))
+    if others := sorted(path.name for path in folder.glob("*.jsonl") if path.stem not in known):
+        parts.append("Without a table here: " + ", ".join(f"[{name}]({name})" for name in others) + ".\n")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Write README.md of the folder."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/results"
+    (folder / "README.md").write_text(summarise(folder), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
