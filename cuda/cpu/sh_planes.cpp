@@ -1,5 +1,7 @@
 #include "cpu/sh_planes.h"
 
+#include "cpu/cpu_features.h"
+
 namespace scenepress {
 
 void sh_contexts(const ShPlane& p, const uint8_t* extents, int group, const uint8_t* classes, const int32_t* steps,
@@ -28,6 +30,9 @@ void sh_scatter(int32_t* plane, int64_t first, const int32_t* active, const int3
 
 void sh_inverse(const int32_t* planes, int64_t stride, int64_t columns, int64_t n, const int32_t* steps,
                 const int32_t* shift, const int32_t* rows, int64_t width, float* out) {
+#if defined(__x86_64__)
+  if (has_avx2()) return sh_inverse_avx2(planes, stride, columns, n, steps, shift, rows, width, out);
+#endif
   // |sum| <= 45 * 127 * 2^17 < 2^30, so 32 bits hold it.
   int32_t sum[kMaxShCount];
   for (int64_t i = 0; i < n; ++i) {

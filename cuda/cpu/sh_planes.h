@@ -23,4 +23,7 @@ void sh_scatter(int32_t* plane, int64_t first, const int32_t* active, const int3
 void sh_inverse(const int32_t* planes, int64_t stride, int64_t columns, int64_t n, const int32_t* steps,
                 const int32_t* shift, const int32_t* rows, int64_t width, float* out);
 
+void sh_inverse_avx2(const int32_t* planes, int64_t stride, int64_t columns, int64_t n, const int32_t* steps,
+                     const int32_t* shift, const int32_t* rows, int64_t width, float* out);
+
 }  // namespace scenepress

@@ -255,24 +255,22 @@ def _join(parts: list[_Part], levels: int, p: Parameters) -> Splats:
     """Tiles to one scene, level by level; or in the order of the source."""
     if not parts:
         return _dequantise(p, TileBox((0, 0, 0), 1), Tile.empty(0, p.basis.shape[1]), np.zeros((0, 3), np.int64))
-    starts = np.cumsum([0] + [len(part.splats) for part in parts])
-    pieces = []
-    for level in range(levels):
-        for part, start in zip(parts, starts, strict=False):
-            first = start + sum(part.counts[:level])
-            pieces.append(np.arange(first, first + part.counts[level]))
-    rows = np.concatenate(pieces) if pieces else np.zeros(0, np.intp)
+    slices = [
+        (part, slice(sum(part.counts[:level]), sum(part.counts[: level + 1])))
+        for level in range(levels)
+        for part in parts
+    ]
     whole = Splats(
-        np.concatenate([part.splats.means for part in parts]),
-        np.concatenate([part.splats.quats for part in parts]),
-        np.concatenate([part.splats.log_scales for part in parts]),
-        np.concatenate([part.splats.opacity_logits for part in parts]),
-        np.concatenate([part.splats.sh0 for part in parts]),
-        np.concatenate([part.splats.shN for part in parts]),
+        np.concatenate([part.splats.means[at] for part, at in slices]),
+        np.concatenate([part.splats.quats[at] for part, at in slices]),
+        np.concatenate([part.splats.log_scales[at] for part, at in slices]),
+        np.concatenate([part.splats.opacity_logits[at] for part, at in slices]),
+        np.concatenate([part.splats.sh0[at] for part, at in slices]),
+        np.concatenate([part.splats.shN[at] for part, at in slices]),
     )
-    if p.kept_order and len(rows):
-        indices = np.concatenate([part.indices for part in parts if part.indices is not None])
+    if p.kept_order and len(whole):
+        indices = np.concatenate([part.indices[at] for part, at in slices if part.indices is not None])
         if len(np.unique(indices)) != len(indices):
             raise BitstreamError("order: two splats have the same source index")
-        rows = np.argsort(indices, kind="stable")
-    return whole.take(rows)
+        return whole.take(np.argsort(indices, kind="stable"))
+    return whole
