@@ -40,7 +40,10 @@ class Sensitivity:
 
 
 def measure(
-    splats: Splats, cameras: Sequence[Camera], background: Sequence[float] = (0.0, 0.0, 0.0)
+    splats: Splats,
+    cameras: Sequence[Camera],
+    background: Sequence[float] = (0.0, 0.0, 0.0),
+    magnify: float = 1.0,
 ) -> Sensitivity:
     """Render every camera and gather what each splat does there.
 
@@ -51,6 +54,8 @@ def measure(
         splats: the scene.
         cameras: views; more views of fewer pixels tell more than the reverse.
         background: r, g, b behind the scene.
+        magnify: count the pixels as if they were every `magnify`-th of images that many times as large: what is
+            smaller than a pixel is not blurred to the pixel's size.
 
     Raises:
         ValueError: no camera, a camera that makes no sense, or no native module to do it with.
@@ -66,6 +71,7 @@ def measure(
         np.stack([scene.intrinsics for scene in inputs]),
         np.array([[scene.width, scene.height] for scene in inputs], np.int32),
         np.asarray(background, np.float32),
+        low_pass=0.3 / magnify**2,
     )
     columns = np.ascontiguousarray(table[:, :4].T)
     return Sensitivity(

@@ -129,3 +129,17 @@ def test_no_camera_is_refused() -> None:
     none: list[Camera] = []
     with pytest.raises(ValueError, match="at least one camera"):
         measure(random_splats(3), none)
+
+
+def test_magnified_views_see_what_larger_ones_see() -> None:
+    scene = random_splats(200, 3)
+    scene = dataclasses.replace(scene, log_scales=scene.log_scales - np.float32(1.5))  # About a pixel.
+    small = camera(96, 96)
+    large = dataclasses.replace(
+        small, fx=2 * small.fx, fy=2 * small.fy, cx=2 * small.cx, cy=2 * small.cy, width=192, height=192
+    )
+    truth, seen, blurred = measure(scene, [large]), measure(scene, [small], magnify=2), measure(scene, [small])
+    for name in ("weight_squared", "opacity"):
+        want = getattr(truth, name).sum() / 4
+        assert abs(getattr(seen, name).sum() / want - 1) < 0.1
+        assert abs(getattr(blurred, name).sum() / want - 1) > 0.15

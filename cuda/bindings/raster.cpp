@@ -39,7 +39,9 @@ nb::tuple rasterize(Input2<float> means, Input2<float> quats, Input2<float> log_
 Array<double> measure_splats(Input2<float> means, Input2<float> quats, Input2<float> log_scales,
                              Input1<float> opacity_logits, Input2<float> sh0, Input3<float> shN, bool antialiased,
                              Input3<double> views, Input2<double> intrinsics, Input2<int32_t> sizes,
-                             Input1<float> background, bool portable, int threads, int64_t tile_budget) {
+                             Input1<float> background, float low_pass, bool portable, int threads,
+                             int64_t tile_budget) {
+  if (!(low_pass > 0)) throw std::invalid_argument("the low-pass must be positive");
   const SplatArrays splats = SceneArrays{means, quats, log_scales, opacity_logits, sh0, shN, antialiased}.arrays();
   const size_t count = views.shape(0);
   if (views.shape(1) != 4 || views.shape(2) != 4 || intrinsics.shape(0) != count || intrinsics.shape(1) != 4 ||
@@ -47,8 +49,8 @@ Array<double> measure_splats(Input2<float> means, Input2<float> quats, Input2<fl
     throw std::invalid_argument("camera arrays do not fit each other");
   std::vector<Pinhole> cameras;
   for (size_t v = 0; v < count; ++v)
-    cameras.push_back(
-        pinhole(views.data() + 16 * v, intrinsics.data() + 4 * v, sizes.data()[2 * v], sizes.data()[2 * v + 1]));
+    cameras.push_back(pinhole(views.data() + 16 * v, intrinsics.data() + 4 * v, sizes.data()[2 * v],
+                              sizes.data()[2 * v + 1], low_pass));
   auto out = new_array<double>({means.shape(0), static_cast<size_t>(kSensitivities)});
   without_gil([&] {
     measure_cpu(splats, cameras.data(), static_cast<int64_t>(count), background.data(),

@@ -30,7 +30,8 @@ struct SceneArrays {
 };
 
 // v: [4, 4], world to camera; intrinsics: fx fy cx cy.
-inline Pinhole pinhole(const double* v, const double* intrinsics, int width, int height) {
+inline Pinhole pinhole(const double* v, const double* intrinsics, int width, int height,
+                       float low_pass = kLowPass) {
   if (width < 1 || height < 1 || width > 32768 || height > 32768)
     throw std::invalid_argument("width and height must be in [1, 32768]");
   Pinhole camera;
@@ -45,6 +46,7 @@ inline Pinhole pinhole(const double* v, const double* intrinsics, int width, int
   camera.cy = static_cast<float>(intrinsics[3]);
   camera.width = width;
   camera.height = height;
+  camera.low_pass = low_pass;
   return camera;
 }
 

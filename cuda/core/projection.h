@@ -12,7 +12,7 @@
 
 namespace scenepress {
 
-constexpr float kLowPass = 0.3f;     // px^2, added to both variances on the image
+constexpr float kLowPass = 0.3f;     // px^2, what renderers add to both variances on the image
 constexpr double kNearPlane = 0.01;  // scene units
 constexpr double kFarPlane = 1e10;
 constexpr float kFrustumMargin = 0.3f;  // of the half width: where the Jacobian stops following the centre
@@ -24,6 +24,7 @@ struct Pinhole {
   double eye[3];          // the camera in the world
   float fx, fy, cx, cy;   // px
   int width, height;      // px
+  float low_pass;         // px^2, added to both variances on the image: kLowPass
 };
 
 // A scene in memory, arrays as in scenepress.scene.Splats.
@@ -105,7 +106,8 @@ SP_HOST_DEVICE static inline void image_axes(const Pinhole& camera, const double
 }
 
 // Covariance on the image from the splat's axes there (2x3) and its standard deviations along them.
-SP_HOST_DEVICE static inline void image_covariance(const float* axes, const float* scales, Ellipse* out) {
+SP_HOST_DEVICE static inline void image_covariance(const float* axes, const float* scales, float low_pass,
+                                                   Ellipse* out) {
   const float a0 = axes[0] * scales[0], a1 = axes[1] * scales[1], a2 = axes[2] * scales[2];
   const float b0 = axes[3] * scales[0], b1 = axes[4] * scales[1], b2 = axes[5] * scales[2];
   const float c00 = a0 * a0 + a1 * a1 + a2 * a2;
@@ -113,10 +115,10 @@ SP_HOST_DEVICE static inline void image_covariance(const float* axes, const floa
   // det = |a|^2 |b|^2 - (a.b)^2 = |a x b|^2: without the cancellation that ruins thin, slanted splats.
   const float n0 = a1 * b2 - a2 * b1, n1 = a2 * b0 - a0 * b2, n2 = a0 * b1 - a1 * b0;
   const float det = n0 * n0 + n1 * n1 + n2 * n2;
-  out->c00 = c00 + kLowPass;
+  out->c00 = c00 + low_pass;
   out->c01 = a0 * b0 + a1 * b1 + a2 * b2;
-  out->c11 = c11 + kLowPass;
-  out->det = det + kLowPass * (c00 + c11) + kLowPass * kLowPass;
+  out->c11 = c11 + low_pass;
+  out->det = det + low_pass * (c00 + c11) + low_pass * low_pass;
   out->compensation = sqrtf(det / out->det);
 }
 
@@ -136,7 +138,7 @@ SP_HOST_DEVICE static inline bool project(const SplatArrays& splats, int64_t i, 
   const float* log_scales = splats.log_scales + 3 * i;
   if (!is_finite(log_scales[0]) || !is_finite(log_scales[1]) || !is_finite(log_scales[2])) return false;
   const float scales[3] = {expf(log_scales[0]), expf(log_scales[1]), expf(log_scales[2])};
-  image_covariance(axes, scales, out);
+  image_covariance(axes, scales, camera.low_pass, out);
   return is_finite(out->det) && is_finite(out->x) && is_finite(out->y);
 }
 

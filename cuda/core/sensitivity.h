@@ -51,8 +51,8 @@ SP_HOST_DEVICE static inline float square_against_moments(const LogAlphaSlope& s
 }
 
 // The change of ln alpha when the centre moves by (mx, my) px and the covariance by (d00, d01, d11) px^2.
-SP_HOST_DEVICE static inline LogAlphaSlope log_alpha_slope(const Ellipse& e, bool antialiased, float mx, float my,
-                                                           float d00, float d01, float d11) {
+SP_HOST_DEVICE static inline LogAlphaSlope log_alpha_slope(const Ellipse& e, float low_pass, bool antialiased,
+                                                           float mx, float my, float d00, float d01, float d11) {
   // cov^-1 = L L', L = [[p, 0], [-p k, q]], u = L' (dx, dy); ln alpha changes by u.L'm + u'L'DLu / 2.
   const float k = e.c01 / e.c11, p = sqrtf(e.c11 / e.det), q = 1.f / sqrtf(e.c11);
   LogAlphaSlope out;
@@ -64,7 +64,7 @@ SP_HOST_DEVICE static inline LogAlphaSlope log_alpha_slope(const Ellipse& e, boo
   out.constant = 0.f;
   const float plain_det = e.compensation * e.compensation * e.det;
   if (antialiased && plain_det > 0.f) {  // d ln compensation
-    const float adjugate = (e.c11 - kLowPass) * d00 - 2.f * e.c01 * d01 + (e.c00 - kLowPass) * d11;
+    const float adjugate = (e.c11 - low_pass) * d00 - 2.f * e.c01 * d01 + (e.c00 - low_pass) * d11;
     out.constant = 0.5f * adjugate / plain_det - (out.u11 + out.u22);
   }
   return out;
@@ -101,18 +101,18 @@ SP_HOST_DEVICE static inline bool shape_slopes(const SplatArrays& splats, int64_
     const float dz = in_camera[6 + k] / z;
     const float move_x = in_camera[k] / z - x_over_z * dz, move_y = in_camera[3 + k] / z - y_over_z * dz;
     const float turn_x = held[0] == x_over_z ? jx * move_x : 0.f, turn_y = held[1] == y_over_z ? jy * move_y : 0.f;
-    slopes[k] = log_alpha_slope(e, splats.antialiased, camera.fx * move_x, camera.fy * move_y,
-                                -2.f * (dz * (e.c00 - kLowPass) + turn_x * hx),
+    slopes[k] = log_alpha_slope(e, camera.low_pass, splats.antialiased, camera.fx * move_x, camera.fy * move_y,
+                                -2.f * (dz * (e.c00 - camera.low_pass) + turn_x * hx),
                                 -2.f * dz * e.c01 - turn_x * hy - turn_y * hx,
-                                -2.f * (dz * (e.c11 - kLowPass) + turn_y * hy));
+                                -2.f * (dz * (e.c11 - camera.low_pass) + turn_y * hy));
     const float ax = axes[k], ay = axes[3 + k], grow = 2.f * variance[k];
-    slopes[3 + k] =
-        log_alpha_slope(e, splats.antialiased, 0.f, 0.f, grow * ax * ax, grow * ax * ay, grow * ay * ay);
+    slopes[3 + k] = log_alpha_slope(e, camera.low_pass, splats.antialiased, 0.f, 0.f, grow * ax * ax,
+                                    grow * ax * ay, grow * ay * ay);
     const int m = (k + 1) % 3, n = (k + 2) % 3;
     const float mix = variance[m] - variance[n];
-    slopes[6 + k] = log_alpha_slope(e, splats.antialiased, 0.f, 0.f, 2.f * mix * axes[m] * axes[n],
-                                    mix * (axes[m] * axes[3 + n] + axes[n] * axes[3 + m]),
-                                    2.f * mix * axes[3 + m] * axes[3 + n]);
+    slopes[6 + k] = log_alpha_slope(
+        e, camera.low_pass, splats.antialiased, 0.f, 0.f, 2.f * mix * axes[m] * axes[n],
+        mix * (axes[m] * axes[3 + n] + axes[n] * axes[3 + m]), 2.f * mix * axes[3 + m] * axes[3 + n]);
   }
   return true;
 }

@@ -34,7 +34,9 @@ from scenepress.stages.parameters import Parameters, Steps, Tables
 from scenepress.stages.tiles import TileBox
 
 SYNTHETIC_VIEWS = 24
-SYNTHETIC_WIDTH = 288
+SYNTHETIC_WIDTH = 240
+SYNTHETIC_MAGNIFY = 2.0
+"""Views are measured as if they were so many times as large: significance.measure."""
 COHERENCE = 3.5
 """dB that errors which add up instead of averaging out cost, as found on real scenes."""
 UNSURE = 0.3
@@ -107,7 +109,7 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
     Given cameras are believed: what they do not see may go. Synthesised ones are not.
     """
     chosen = _thin(views) if views else cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH)
-    s = significance.measure(splats, chosen)
+    s = significance.measure(splats, chosen, magnify=1.0 if views else SYNTHETIC_MAGNIFY)
     # Views mostly of nothing would make every error look small: a scene should fill half of what is counted.
     pixels = min(sum(c.width * c.height for c in chosen), 2 * float(s.weight.sum()))
     scale = 1 / (3 * max(1.0, pixels))
