@@ -129,7 +129,7 @@ def survey(splats: Splats) -> Surroundings:
     center = np.array([_quantile(means[:, k], weights, 0.5) for k in range(3)])
     near = np.linalg.norm(means - center, axis=1)
     # What an eye at the centre sees of each splat, next to the whole sphere.
-    solid = opacity * np.minimum(np.pi * np.exp(longer) / np.maximum(near, 1e-9) ** 2, 2 * np.pi)
+    solid = opacity * np.minimum(np.pi * np.exp(np.minimum(longer, 300)) / np.maximum(near, 1e-9) ** 2, 2 * np.pi)
     clearance, middle = _quantile(near, solid + 1e-12, 0.02), _quantile(near, weights, 0.5)
     if clearance > 0.3 * middle and _covered(means - center, solid) > 0.8:
         return Surroundings(center, middle, clearance, True, True)
@@ -139,7 +139,9 @@ def survey(splats: Splats) -> Surroundings:
         held = np.where(near <= _quantile(near, weights, 0.25), weights, 0)
         center = held @ means / held.sum()
         near = np.linalg.norm(means - center, axis=1)
-    core, whole = (max(_quantile(near, weights, share), 1e-6) for share in (0.25, 0.95))
+    # Not from inside of a lone splat, nor from so near that eye and target are one in float64.
+    least = max(math.exp(min(0.5 * float(np.median(longer)), 80)), 1e-6 * float(np.abs(center).max()), 1e-6)
+    core, whole = (max(_quantile(near, weights, share), least) for share in (0.25, 0.95))
     # An object alone is framed whole; of a scene with a background, its core.
     framed = whole if whole < 3 * core else core
     return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False, whole >= 3 * core)
@@ -218,12 +220,17 @@ def surround(splats: Splats, count: int, width: int) -> list[Camera]:
         up = np.eye(3)[np.abs(away).argmin()]
         if k * outwards // count != (k + 1) * outwards // count:
             eye, fov = shape.center - 0.5 * min(shape.clearance, shape.distance) * away, INSIDE_FOV
-            target = eye + away
+            target = eye + _ahead(shape) * away
         else:
             eye, fov = shape.center + shape.distance * (1 + 0.6 * (k % 2)) * away, ORBIT_FOV
             target = shape.center
         views.append(look_at(eye, target, up, width=width, height=width, fov=fov, name=f"surround {k}"))
     return views
+
+
+def _ahead(shape: Surroundings) -> float:
+    """How far ahead a target must be to differ from the eye in float64."""
+    return max(1.0, 1e-6 * float(np.abs(shape.center).max()))
 
 
 def _candidate(shape: Surroundings, up: F64, k: int, width: int) -> Camera:
@@ -235,7 +242,7 @@ def _candidate(shape: Surroundings, up: F64, k: int, width: int) -> Camera:
     if shape.inside:
         eye = shape.center + 0.3 * shape.clearance * (flat if k % 2 else -flat)
         elevation = math.radians(-20 + 40 * level)
-        target = eye + math.cos(elevation) * flat + math.sin(elevation) * up
+        target = eye + _ahead(shape) * (math.cos(elevation) * flat + math.sin(elevation) * up)
     else:
         elevation = math.radians(-10 + 60 * level)
         away = math.cos(elevation) * flat + math.sin(elevation) * up

@@ -251,6 +251,19 @@ def test_a_scene_of_nothing_still_gets_cameras() -> None:
         synthesize(random_splats(1), 0, 32)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [1e-6, 1, 1e6, 1e30])
+@pytest.mark.parametrize("size", [-4, 0, 1e4])
+def test_a_lone_splat_is_seen_from_outside(unit: float, size: float) -> None:
+    one = random_splats(1, 0)
+    means, sizes = one.means * np.float32(unit), np.full((1, 3), size, np.float32)
+    for camera in synthesize(dataclasses.replace(one, means=means, log_scales=sizes), 4, 32):
+        eye = -camera.world_to_camera[:3, :3].T @ camera.world_to_camera[:3, 3]
+        distance = float(np.linalg.norm(eye - means[0]))
+        assert distance > min(np.exp(min(size, 80)), 1e35) * 0.99
+        assert np.isfinite(camera.world_to_camera).all()
+
+
 def test_resize_keeps_the_view() -> None:
     camera = resize(VIEWS[0], 45)
     assert (camera.width, camera.height, camera.fx, camera.cy) == (45, 30, 40, 15)

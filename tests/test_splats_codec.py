@@ -428,7 +428,7 @@ def test_encoding_is_deterministic() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1), sh_count=st.sampled_from([0, 3, 8, 15]), tile_count=st.integers(1, 3),
     most=st.sampled_from([1, 5, 30]), wild=st.booleans(), kept=st.booleans(),
