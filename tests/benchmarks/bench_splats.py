@@ -8,7 +8,8 @@ error over all views of an evaluation together. "held out": cameras that neither
 the encoder has seen. "encoder's own": synthesised cameras, the very ones that the encoder measures by, so a
 flattering test. "elsewhere": synthesised cameras of the same kind that it has not seen. "wide": the latter with a
 field of view that holds more than the encoder looked at. The encoder's cameras are "synthesised" or "given": the
-training views. A .press file is what codecs.splats.encode returns.
+training views. Sources that were quantised before are seen from "elsewhere" only. A .press file is what
+codecs.splats.encode returns.
 
 Speed (cases "encode", "decode", "memory"): wall clock and processor seconds of all threads. Splats pruned by the
 encoder are not decoded: both counts give a rate. SPZ is decoded in the same run by our reader, and by Niantic's
@@ -170,7 +171,7 @@ def load(source: Source, quick: bool = False) -> Scene:
         known = {camera.name for camera in own}
         more = [c for c in synthesize(splats, 3 * VIEWS, WIDTH) if c.name not in known]
         evaluations = [of("elsewhere", cameras=more[:VIEWS])]
-        if not quick:
+        if not (quick or source.lossy):
             wide = [dataclasses.replace(c, fx=c.fx / WIDER, fy=c.fy / WIDER) for c in more[:VIEWS]]
             evaluations += [of("wide", cameras=wide), of("encoder's own", cameras=own)]
     return Scene(source, splats, path.stat().st_size, evaluations, cameras)
