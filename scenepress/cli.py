@@ -137,6 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"scenepress {__version__}")
         return 0
+    for stream in (sys.stdout, sys.stderr):  # Help and names of files may hold what it cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     command = tyro.cli(
         Command,
         prog="scenepress",
@@ -144,9 +147,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         args=arguments,
         config=(FlagCreatePairsOff,),
     )
-    for stream in (sys.stdout, sys.stderr):  # Names of files may hold what the terminal cannot show.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     try:
         with _warnings_as_lines(), _terminated_cleanly():
             return _run(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -47,11 +48,7 @@ def run(command: cli.Command) -> None:
 
 def compress(command: cli.Compress) -> None:
     """Compress, measure, write; then say what came out."""
-    _require_other_file(command.source, command.output)
-    if command.report:
-        _require_other_file(command.source, command.report)
-        if command.report.suffix.lower() == ".json":
-            raise UsageError("--report FILE must not end in .json: that is where its twin goes")
+    _require_distinct_outputs(command)
     scene = _load(command.source, command.drop_invalid, refuse=command.preset != "lossless")
     if command.report and not len(scene):
         raise FormatError(f"{command.source}: an empty scene has nothing to show in a report")
@@ -163,6 +160,10 @@ def render(command: cli.Render) -> None:
     if kind is None:
         raise UsageError(f"{command.output}: images are written as {', '.join(IMAGE_FORMATS)}")
     _require_other_file(command.source, command.output)
+    if command.camera is not None:
+        for file in (command.camera, command.camera.rsplit(":", 1)[0]):
+            _require_other_file(Path(file), command.output)
+    _require_folder(command.output)
     _require_range("--size", command.size, MAX_WIDTH)
     scene = _load(command.source)
     image = rasterize(scene, _camera(command, scene), background=BACKGROUNDS[command.background])
@@ -271,6 +272,33 @@ def _require_other_file(source: Path, output: Path) -> None:
         raise UsageError(f"{output} is the input: name another output")
 
 
+def _require_distinct_outputs(command: cli.Compress) -> None:
+    """No output of `compress` may replace an input or another output, or look like a file that it is not."""
+    from scenepress.formats import table
+
+    found = table.by_suffix(command.output)
+    if found is not None:
+        raise UsageError(f"{command.output}: `scenepress convert` writes {found.suffixes[0]} files, not compress")
+    outputs = [command.output]
+    if command.report:
+        if command.report.suffix.lower() == ".json":
+            raise UsageError("--report FILE must not end in .json: that is where its twin goes")
+        outputs += [command.report, command.report.with_suffix(".json")]
+    for k, output in enumerate(outputs):
+        for source in (command.source, command.cameras):
+            if source is not None:
+                _require_other_file(source, output)
+        if os.path.realpath(output) in map(os.path.realpath, outputs[:k]):
+            raise UsageError(f"{output} is another output: name another report")
+        _require_folder(output)
+
+
+def _require_folder(output: Path) -> None:
+    """Say that there is no such folder before the work rather than after it."""
+    if not output.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(output))
+
+
 def _require_writable(output: Path) -> None:
     """Refuse an unknown suffix before the work rather than after it."""
     from scenepress.formats import table
@@ -281,6 +309,8 @@ def _require_writable(output: Path) -> None:
     if found is None or found.write is None:
         known = ", ".join(suffix for f in table.FORMATS if f.write for suffix in f.suffixes)
         raise UsageError(f"{output}: cannot write this file type; known are {known}")
+    if found.name != "sog folder":  # Whose folder is made.
+        _require_folder(output)
 
 
 def _require_measurable(cameras: Sequence[Camera]) -> None:

@@ -562,3 +562,48 @@ def test_broken_pipes_are_no_traceback(press: Path) -> None:
             process.stdout.close()
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+def test_compress_replaces_no_other_file(
+    ply: Path, cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the cameras with the report's twin, not the .press with the report, no scene of another format."""
+    own = tmp_path / "transforms.json"
+    own.write_bytes(cameras.read_bytes())
+    out = tmp_path / "a.press"
+    for arguments in (
+        ["-o", out, "--cameras", own, "--report", own.with_suffix(".html")],
+        ["-o", out, "--report", out],
+        ["-o", tmp_path / "r.json", "--report", tmp_path / "r.html"],
+        ["-o", own, "--cameras", own],
+        ["-o", tmp_path / "b.ply"],
+        ["-o", tmp_path / "b.compressed.ply"],
+    ):
+        assert run("compress", ply, *arguments) == 2
+        assert_one_error_line(capsys)
+    assert os.listdir(tmp_path) == ["transforms.json"]
+    assert own.read_bytes() == cameras.read_bytes()
+
+
+def test_a_missing_folder_is_found_before_the_work(
+    ply: Path, press: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(api, "load", lambda _path: pytest.fail("read the scene first"))
+    monkeypatch.setattr(api, "decompress", lambda *_a, **_k: pytest.fail("decoded the scene first"))
+    nowhere = tmp_path / "nowhere"
+    for arguments in (
+        ["compress", ply, "-o", nowhere / "a.press"],
+        ["compress", ply, "-o", tmp_path / "a.press", "--report", nowhere / "r.html"],
+        ["decompress", press, "-o", nowhere / "a.ply"],
+        ["convert", ply, nowhere / "a.spz"],
+        ["render", ply, "-o", nowhere / "a.png"],
+    ):
+        assert run(*arguments) == 1
+        assert_one_error_line(capsys, "No such file or directory", "nowhere")
+
+
+def test_help_survives_a_terminal_without_unicode() -> None:
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    program = spawn("compress", "--help", env=plain)
+    assert "--preset" in program.communicate(timeout=60)[0]
+    assert program.returncode == 0
