@@ -41,8 +41,8 @@ COHERENCE = 3.5
 """dB that errors which add up instead of averaging out cost, as found on real scenes."""
 UNSURE = 0.3
 """Pruning is so much more reluctant when the cameras are synthesised."""
-MAX_MEASURED_PIXELS = 4_000_000
-"""Pixels rendered to measure sensitivities; given cameras are thinned out and shrunk to this."""
+MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
+"""Given views that sensitivities are measured with: more of them, not larger ones, miss less."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,8 +108,11 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
 
     Given cameras are believed: what they do not see may go. Synthesised ones are not.
     """
-    chosen = _thin(views) if views else cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH)
-    s = significance.measure(splats, chosen, magnify=1.0 if views else SYNTHETIC_MAGNIFY)
+    if views:
+        chosen, times = _thin(views)
+    else:
+        chosen, times = cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH), SYNTHETIC_MAGNIFY
+    s = significance.measure(splats, chosen, magnify=times)
     # Views mostly of nothing would make every error look small: a scene should fill half of what is counted.
     pixels = min(sum(c.width * c.height for c in chosen), 2 * float(s.weight.sum()))
     scale = 1 / (3 * max(1.0, pixels))
@@ -125,19 +128,18 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
     )
 
 
-def _thin(views: Sequence[Camera]) -> list[Camera]:
-    """At most MAX_MEASURED_PIXELS: every k-th view, and half-size ones before fewer than 8."""
-    shrunk = list(views)
-    while sum(c.width * c.height for c in shrunk) > MAX_MEASURED_PIXELS and len(shrunk) > 16:
-        shrunk = shrunk[::2]
-    while sum(c.width * c.height for c in shrunk) > MAX_MEASURED_PIXELS and min(c.width for c in shrunk) > 256:
-        shrunk = [
-            dataclasses.replace(
-                c, fx=c.fx / 2, fy=c.fy / 2, cx=c.cx / 2, cy=c.cy / 2, width=c.width // 2, height=c.height // 2
-            )
-            for c in shrunk
-        ]
-    return shrunk
+def _thin(views: Sequence[Camera]) -> tuple[list[Camera], float]:
+    """At most MAX_VIEWS of the views, evenly chosen, and made smaller until they have MAX_MEASURED_PIXELS.
+
+    Returns them, and how many times as large they were.
+    """
+    count = min(len(views), MAX_VIEWS)
+    chosen = [views[(2 * k + 1) * len(views) // (2 * count)] for k in range(count)]
+    pixels = sum(c.width * c.height for c in chosen)
+    times = max(1.0, float(np.sqrt(pixels / MAX_MEASURED_PIXELS)))
+    if times == 1.0:
+        return chosen, times
+    return [cameras.resize(c, max(1, round(c.width / times))) for c in chosen], times
 
 
 def delta_of(settings: Settings, count: int) -> float:
