@@ -19,6 +19,7 @@ from scenepress.errors import FormatError
 from scenepress.kernels import raster
 from scenepress.render import raster_input
 from scenepress.scene import Axes, Camera, Splats
+from scenepress.scene_ops import enlarge, enlarge_camera, viewing_scale
 
 F64 = NDArray[np.float64]
 
@@ -189,13 +190,15 @@ def synthesize(splats: Splats, count: int, width: int) -> list[Camera]:
     """
     if count < 1 or not 1 <= width <= camera_files.MAX_SIDE:
         raise ValueError(f"cannot make {count} cameras {width} pixels wide")
+    factor = viewing_scale(splats)
+    splats = enlarge(splats, factor)
     shape = survey(splats)
     thinned = _thinned(splats)
     candidates = [_candidate(shape, up_direction(splats.axes), k, width) for k in range(CANDIDATES * count)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         detail = list(pool.map(lambda camera: _visible_detail(thinned, resize(camera, 96)), candidates))
     best = np.sort(np.argsort(-np.array(detail), kind="stable")[:count])
-    return [candidates[k] for k in best]
+    return [enlarge_camera(candidates[k], 1 / factor) for k in best]
 
 
 def surround(splats: Splats, count: int, width: int) -> list[Camera]:
@@ -210,7 +213,8 @@ def surround(splats: Splats, count: int, width: int) -> list[Camera]:
     """
     if count < 1 or not 1 <= width <= camera_files.MAX_SIDE:
         raise ValueError(f"cannot make {count} cameras {width} pixels wide")
-    shape = survey(splats)
+    factor = viewing_scale(splats)
+    shape = survey(enlarge(splats, factor))
     outwards = count if shape.inside else count // 3 if shape.background else 0
     views = []
     for k in range(count):
@@ -225,7 +229,7 @@ def surround(splats: Splats, count: int, width: int) -> list[Camera]:
             eye, fov = shape.center + shape.distance * (1 + 0.6 * (k % 2)) * away, ORBIT_FOV
             target = shape.center
         views.append(look_at(eye, target, up, width=width, height=width, fov=fov, name=f"surround {k}"))
-    return views
+    return [enlarge_camera(view, 1 / factor) for view in views]
 
 
 def _ahead(shape: Surroundings) -> float:

@@ -154,6 +154,7 @@ def render(command: cli.Render) -> None:
 
     import PIL.Image
 
+    from scenepress import scene_ops
     from scenepress.render import rasterize
 
     kind = IMAGE_FORMATS.get(command.output.suffix.lower())
@@ -166,7 +167,9 @@ def render(command: cli.Render) -> None:
     _require_folder(command.output)
     _require_range("--size", command.size, MAX_WIDTH)
     scene = _load(command.source)
-    image = rasterize(scene, _camera(command, scene), background=BACKGROUNDS[command.background])
+    factor = scene_ops.viewing_scale(scene)
+    camera = scene_ops.enlarge_camera(_camera(command, scene), factor)
+    image = rasterize(scene_ops.enlarge(scene, factor), camera, background=BACKGROUNDS[command.background])
     buffer = io.BytesIO()
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
     PIL.Image.fromarray(quality.to_8bit(image.color)).save(buffer, kind, **options)

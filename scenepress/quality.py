@@ -160,17 +160,19 @@ def compare(
         ValueError: no camera.
     """
     from scenepress.render import rasterize
+    from scenepress.scene_ops import convert_axes, enlarge, enlarge_camera, viewing_scale
 
     if not cameras:
         raise ValueError("compare() needs at least one camera")
     if b.axes != a.axes:
-        from scenepress.scene_ops import convert_axes
-
         b = convert_axes(b, a.axes)
+    factor = viewing_scale(a)
+    a, b = enlarge(a, factor), enlarge(b, factor)
     views = []
     for k, camera in enumerate(cameras):
+        view = enlarge_camera(camera, factor)
         reference, test = (
-            np.clip(rasterize(scene, camera, background=background).color, 0, 1, dtype=np.float32)
+            np.clip(rasterize(scene, view, background=background).color, 0, 1, dtype=np.float32)
             for scene in (a, b)
         )
         views.append(measure(reference, test, camera.name or f"view {k}", perceptual=perceptual))

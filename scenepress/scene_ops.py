@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress.scene import Axes, Splats
+from scenepress.scene import Axes, Camera, Splats
 
 MAX_COORDINATE = 1e9
 """Absurd beyond: float32 then resolves no better than 64 scene units."""
@@ -236,3 +236,39 @@ def sh_basis(directions: NDArray[np.float64]) -> NDArray[np.float64]:
         ],
         axis=1,
     )  # fmt: skip
+
+
+def viewing_scale(splats: Splats) -> float:
+    """The power of two by which to enlarge a scene so that a renderer with fixed near and far planes shows it.
+
+    1 for all but very small and very large scenes: what is 0.1 to 10^6 units in size (the median distance
+    of the splats from their middle, or three median extents if that is more) stays as it is.
+    """
+    step = max(1, len(splats) // 30_000)
+    means, log_scales = splats.means[::step].astype(np.float64), splats.log_scales[::step].astype(np.float64)
+    finite = np.isfinite(means).all(axis=1) & np.isfinite(log_scales).all(axis=1)
+    if not finite.any():
+        return 1.0
+    means, longest = means[finite], log_scales[finite].max(axis=1)
+    spread = float(np.median(np.linalg.norm(means - np.median(means, axis=0), axis=1)))
+    size = max(spread, 3 * float(np.exp(np.clip(np.median(longest), -80, 80))))
+    # The scales must stay finite as well: a factor of 2^100 is enough for anything float32 can hold.
+    return 1.0 if 0.1 <= size <= 1e6 else 2.0 ** float(np.clip(-np.floor(np.log2(size)), -100, 100))
+
+
+def enlarge(splats: Splats, factor: float) -> Splats:
+    """The scene `factor` times as large, about the origin. 1 gives the same object."""
+    if factor == 1:
+        return splats
+    return dataclasses.replace(
+        splats,
+        means=splats.means * np.float32(factor),
+        log_scales=splats.log_scales + np.float32(np.log(factor)),
+    )
+
+
+def enlarge_camera(camera: Camera, factor: float) -> Camera:
+    """The camera that sees of a scene enlarged by `factor` what this one sees of the scene."""
+    pose = np.array(camera.world_to_camera, np.float64)
+    pose[:3, 3] *= factor
+    return dataclasses.replace(camera, world_to_camera=pose)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scenepress.kernels import raster
 from scenepress.render import raster_input
 from scenepress.scene import Camera, Splats
+from scenepress.scene_ops import enlarge, enlarge_camera, viewing_scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +48,9 @@ def measure(
 ) -> Sensitivity:
     """Render every camera and gather what each splat does there.
 
-    The result does not depend on the number of threads. Splats that no camera sees, or that are not
-    finite, get zeros. Memory: at least 140 bytes per splat, at most 1 GB more than that.
+    Very small and very large scenes are brought to a size that the near and far planes do not cut
+    (scene_ops.viewing_scale). The result does not depend on the number of threads. Splats that no camera
+    sees, or that are not finite, get zeros. Memory: at least 140 bytes per splat, at most 1 GB more than that.
 
     Args:
         splats: the scene.
@@ -64,7 +66,9 @@ def measure(
         raise ValueError("measure() needs at least one camera")
     if "cpu" not in raster.BACKENDS:
         raise ValueError("measuring significance needs the native module, which is not built here")
-    inputs = [raster_input(splats, camera) for camera in cameras]
+    factor = viewing_scale(splats)
+    splats = enlarge(splats, factor)
+    inputs = [raster_input(splats, enlarge_camera(camera, factor)) for camera in cameras]
     table = raster.measure(
         inputs[0],
         np.stack([scene.view for scene in inputs]),
@@ -79,7 +83,7 @@ def measure(
         weight_squared=columns[1],
         weight_max=columns[2],
         opacity=columns[3],
-        position=np.ascontiguousarray(table[:, 4:7]),
+        position=table[:, 4:7] * factor**2,
         log_scale=np.ascontiguousarray(table[:, 7:10]),
         rotation=np.ascontiguousarray(table[:, 10:13]),
     )
