@@ -39,21 +39,20 @@ class Sensitivities:
         return Sensitivities(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
 
 
-UNSEEN = 0.02
-"""What a splat that no synthesised camera saw counts for, next to one like it in full view."""
-
-
-def lift_unseen(s: Sensitivities, means: F64, log_scales: F64, log_opacity: F64) -> Sensitivities:
-    """Sensitivities with a floor: nobody knows that the places that no synthesised camera saw are never looked at.
+def lift_unseen(
+    s: Sensitivities, means: F64, log_scales: F64, log_opacity: F64, share: float
+) -> Sensitivities:
+    """Sensitivities with a floor: nobody knows that the places that no camera saw are never looked at.
 
     A splat in full view counts as its opacity squared times its area, less with the distance from the middle
-    of what was seen. The floor is the share UNSEEN of that.
+    of what was seen. The floor is `share` of that.
 
     Args:
         s: as measured.
         means: float64 [N, 3].
         log_scales: float64 [N, 3], natural logarithms.
         log_opacity: float64 [N], natural logarithms.
+        share: what a splat that no camera saw counts for, next to one like it in full view.
     """
     seen = s.color > 0
     if not seen.any():
@@ -64,8 +63,8 @@ def lift_unseen(s: Sensitivities, means: F64, log_scales: F64, log_opacity: F64)
     radius = max(_weighted_median(distance, weight), 1e-30)
     sides = np.sort(log_scales, axis=1)
     size = np.exp(np.clip(2 * log_opacity + sides[:, 1] + sides[:, 2], -200, 200)) / (1 + (distance / radius) ** 2)
-    floor = UNSEEN * np.quantile(s.color[seen] / np.maximum(size[seen], 1e-300), 0.75) * size
-    floor = np.minimum(floor, UNSEEN * float(s.color.max()))
+    floor = share * np.quantile(s.color[seen] / np.maximum(size[seen], 1e-300), 0.75) * size
+    floor = np.minimum(floor, share * float(s.color.max()))
     typical = seen & (s.color >= np.median(s.color[seen]))
 
     def ratio(values: F64) -> float:

@@ -39,6 +39,8 @@ SYNTHETIC_MAGNIFY = 2.0
 """Views are measured as if they were so many times as large: significance.measure."""
 COHERENCE = 3.5
 """dB that errors which add up instead of averaging out cost, as found on real scenes."""
+UNSEEN_GIVEN, UNSEEN_SYNTHETIC = 0.004, 0.02
+"""What splats that no camera saw count for: allocation.lift_unseen."""
 UNSURE = 0.3
 """Pruning is so much more reluctant when the cameras are synthesised."""
 MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
@@ -106,7 +108,7 @@ def _require_finite(splats: Splats) -> None:
 def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
     """Sensitivities of the mean squared error over the given or synthesised cameras.
 
-    Given cameras are believed: what they do not see may go. Synthesised ones are not.
+    Given cameras are nearly believed: what they do not see gets coarse steps. Synthesised ones are believed less.
     """
     if views:
         chosen, times = _thin(views)
@@ -120,11 +122,15 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
     # A step in one colour channel changes one of the three; weight_squared is per channel already.
     color = np.asarray(s.weight_squared, np.float64) * (scale * allocation.SH_C0**2)
     measured = Sensitivities(wide[0], color, wide[1], wide[2], wide[3])
-    if views or not len(splats):
+    if not len(splats):
         return measured
     log_opacity = -np.logaddexp(0, -splats.opacity_logits.astype(np.float64))
     return allocation.lift_unseen(
-        measured, splats.means.astype(np.float64), splats.log_scales.astype(np.float64), log_opacity
+        measured,
+        splats.means.astype(np.float64),
+        splats.log_scales.astype(np.float64),
+        log_opacity,
+        UNSEEN_GIVEN if views else UNSEEN_SYNTHETIC,
     )
 
 
