@@ -159,6 +159,7 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
     if settings.prune and not settings.keep_order and kept.any():  # If no camera saw anything, keep everything.
         rows = rows[kept]
     delta = delta_of(settings, len(rows))
+    rows = rows[lattice.walk(splats.means[rows])]
     splats, sens = splats.take(rows), sens.take(rows)
     quats, renamed = rotation.canonical(splats.quats)
     # float32 deviations go no further, and the ranges of the parameters are made for it.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scenepress import allocation
 from scenepress.allocation import F64, Sensitivities
+from scenepress.arrays import gram, tall_product
 from scenepress.codecs.presets import Settings
 from scenepress.kernels import splats as kernels
 from scenepress.scene import Splats
@@ -24,6 +25,8 @@ most among the many splats of little importance: their steps grow less than sens
 SH_DIFFUSION, COLOR_DIFFUSION = 0.5, 0.4
 """How much of a splat's rounding error the next one makes up for. A pixel sums many overlapping splats: errors
 that alternate cancel there, errors that are alike add up."""
+BLOCK = 1 << 13
+"""Splats whose SH is quantised at a time, to keep memory low; errors are not diffused from one to the next."""
 NARROWEST = 16
 """Fewest coded numbers that an octave of scale gets, of 256."""
 
@@ -123,8 +126,11 @@ def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s
     )
 
 
-def _walk(means: NDArray[np.float32]) -> NDArray[np.intp]:
-    """An order of splats in which neighbours in space mostly follow each other: that of Morton codes."""
+def walk(means: NDArray[np.float32]) -> NDArray[np.intp]:
+    """An order of splats in which neighbours in space mostly follow each other: that of Morton codes.
+
+    quantise() diffuses rounding errors along it.
+    """
     if not len(means):
         return np.zeros(0, np.intp)
     low, high = np.quantile(means, [0.001, 0.999], axis=0)
@@ -148,14 +154,17 @@ def fit_color(sh0: F64, weights: F64) -> I32:
     if not len(sh0):
         return np.eye(3, dtype=np.int32) * color.MATRIX_UNIT
     centred = sh0 - np.average(sh0, axis=0, weights=weights)
-    _, vectors = np.linalg.eigh((centred * weights[:, None]).T @ centred)
+    _, vectors = np.linalg.eigh(gram(centred * np.sqrt(weights)[:, None]))
     return np.round(vectors[:, ::-1].T * color.MATRIX_UNIT).astype(np.int32)
 
 
 def quantise(
     splats: Splats, quats: F64, log_scales: F64, classes: U8, steps: Steps, s: Settings
 ) -> tuple[Lattice, Transforms]:
-    """Everything but positions, on its lattice. quats and log_scales are canonical (rotation.canonical)."""
+    """Everything but positions, on its lattice, for splats in the order of walk().
+
+    quats and log_scales are canonical (rotation.canonical).
+    """
     n = len(splats)
     values, wide = np.empty((CHANNELS, n), np.int32), np.empty((CHANNELS, n), np.int32)
     wide[0:3] = step_of(steps.scale[classes])
@@ -170,22 +179,18 @@ def quantise(
         values[4 + k] = _multiples(quats[:, 1 + k] * rotation.UNIT, wide[4 + k])
     wide[7:10] = step_of(steps.color[classes])
     matrix = fit_color(splats.sh0.astype(np.float64), 1 / wide[7].astype(np.float64) ** 2)
-    channels = splats.sh0.astype(np.float64) @ (matrix.T * (color.UNIT / color.MATRIX_UNIT))
-    order = _walk(splats.means)
-    rounded = np.empty(channels.shape, np.int32)
-    rounded[order] = kernels.diffuse_errors(
-        (channels / wide[7][:, None])[order].astype(np.float32), COLOR_DIFFUSION, 0.5
-    )
+    channels = tall_product(splats.sh0.astype(np.float64), matrix.T * (color.UNIT / color.MATRIX_UNIT))
+    rounded = kernels.diffuse_errors((channels / wide[7][:, None]).astype(np.float32), COLOR_DIFFUSION, 0.5)
     limit = kernels.LIMIT // wide[7:10]
     values[7:10] = np.clip(rounded.T, -limit, limit) * wide[7:10]
     sh_steps = step_of(steps.sh[classes])
-    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone, order)
+    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone)
     lattice = Lattice(classes, values, wide, logs, coefficients, sh_steps, extents, frames_of(quats))
     return lattice, Transforms(matrix, basis, shift)
 
 
 def _quantise_sh(
-    splats: Splats, steps: I32, dead_zone: float, order: NDArray[np.intp]
+    splats: Splats, steps: I32, dead_zone: float
 ) -> tuple[I32, U8, NDArray[np.int8], I32]:
     n, width = len(splats), 3 * splats.shN.shape[1]
     if not n or not width:
@@ -197,21 +202,22 @@ def _quantise_sh(
         )
     x = splats.shN.reshape(n, width)
     basis = sh.fit_basis(x, 1 / steps.astype(np.float64) ** 2)
-    forward = np.linalg.pinv(basis.astype(np.float64)) * (sh.BASIS_UNIT * sh.UNIT)
-    ratio = ((x @ forward.T.astype(np.float32)) / steps[:, None]).astype(np.float32)
-    symbols = np.empty(ratio.shape, np.int32)
-    symbols[order] = kernels.diffuse_errors(ratio[order], SH_DIFFUSION, dead_zone)
-    limit = sh.LIMIT // steps[:, None]
-    symbols = np.clip(symbols, -limit, limit)
-    used = int(np.flatnonzero(symbols.any(0)).max(initial=-1)) + 1
-    basis, symbols = basis[:, :used], symbols[:, :used]
-    last = np.where(symbols != 0, np.arange(1, used + 1, dtype=np.int32), 0).max(1, initial=0)
-    bounds = np.array(sh.bounds_of(used))
-    extents = np.searchsorted(bounds, last, side="left").astype(np.uint8)
+    forward = np.linalg.pinv(basis.astype(np.float64)).T * (sh.BASIS_UNIT * sh.UNIT)
+    signed, extents, used = np.empty((width, n), np.int32), np.empty(n, np.uint8), 0
+    for first in range(0, n, BLOCK):
+        at = slice(first, first + BLOCK)
+        step = steps[at, None]
+        ratio = (tall_product(x[at], forward.astype(np.float32)) / step).astype(np.float32)
+        symbols = kernels.diffuse_errors(ratio, SH_DIFFUSION, dead_zone)
+        limit = sh.LIMIT // step
+        np.clip(symbols, -limit, limit, out=symbols)
+        coded = symbols != 0
+        last = np.where(coded.any(1), width - coded[:, ::-1].argmax(1), 0)
+        extents[at] = np.searchsorted(sh.BOUNDS, last, side="left")
+        signed[:, at] = (symbols * step).T
+        used = max(used, int(last.max()))
     # Diffused errors average out as they are: no shift of the reconstruction would help.
-    shift = np.zeros(GROUPS, np.int32)
-    signed = symbols * steps[:, None]
-    return np.ascontiguousarray(signed.T.astype(np.int32)), extents, np.ascontiguousarray(basis), shift
+    return signed[:used], extents, np.ascontiguousarray(basis[:, :used]), np.zeros(GROUPS, np.int32)
 
 
 def frames_of(quats: F64) -> F64:

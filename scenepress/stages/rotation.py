@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.arrays import tall_product
 from scenepress.kernels import splats as kernels
 from scenepress.stages import context, entropy
 from scenepress.stages.context import I32, ROTATION, Level, Predictor, Tile
@@ -21,6 +22,10 @@ steps = kernels.rotation_steps
 
 UNIT = 1 << 15
 """Vector-part components are integers in units of 1 / UNIT."""
+
+
+BLOCK = 1 << 13
+"""Quaternions compared with all renamings at a time, to keep memory low."""
 
 
 def _octahedral() -> NDArray[np.float64]:
@@ -63,10 +68,11 @@ def canonical(quats: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray
     count as the identity.
     """
     q = quats.astype(np.float64)
-    norm = np.linalg.norm(q, axis=1, keepdims=True)
+    norm = np.sqrt((q * q).sum(1, keepdims=True))
     q = np.where(norm > 0, q / np.where(norm > 0, norm, 1), [1.0, 0, 0, 0])
     flipped = OCTAHEDRAL * [1, -1, -1, -1]
-    best = np.abs(q @ flipped.T).argmax(1)
+    blocks = [q[i : i + BLOCK] for i in range(0, max(len(q), 1), BLOCK)]
+    best = np.concatenate([np.abs(tall_product(block, flipped.T)).argmax(1) for block in blocks])
     out = multiply(q, OCTAHEDRAL[best])
     out *= np.where(out[:, :1] < 0, -1.0, 1.0)
     w, x, y, z = OCTAHEDRAL.T

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.arrays import gram
 from scenepress.errors import BitstreamError
 from scenepress.kernels import splats as kernels
 from scenepress.stages import context, entropy
@@ -135,5 +136,5 @@ def fit_basis(coefficients: NDArray[np.floating], weights: NDArray[np.float64]) 
     stride = max(1, len(coefficients) // BASIS_SAMPLES)
     some = weights[::stride]
     x = coefficients[::stride] * np.sqrt(some / max(float(some.sum()), 1e-300)).astype(np.float32)[:, None]
-    _, vectors = np.linalg.eigh((x.T @ x).astype(np.float64))
+    _, vectors = np.linalg.eigh(gram(x).astype(np.float64))
     return np.clip(np.round(vectors[:, ::-1] * BASIS_UNIT), -127, 127).astype(np.int8)
