@@ -41,13 +41,15 @@ struct LogAlphaSlope {
   float constant, u1, u2, u11, u12, u22;
 };
 
-SP_HOST_DEVICE static inline float square_against_moments(const LogAlphaSlope& s, const float* moments) {
-  const float c[6] = {s.constant, s.u1, s.u2, s.u11, s.u12, s.u22};
-  const int i[6] = {0, 1, 0, 2, 1, 0}, j[6] = {0, 0, 1, 0, 1, 2};
-  float sum = 0.f;
-  for (int a = 0; a < 6; ++a)
-    for (int b = 0; b < 6; ++b) sum += c[a] * c[b] * moments[moment_index(i[a] + i[b], j[a] + j[b])];
-  return larger(sum, 0.f);
+SP_HOST_DEVICE static inline float square_against_moments(const LogAlphaSlope& s, const float* m) {
+  // m[moment_index(i, j)] written out: 1, u1, u1^2, u1^3, u1^4; u2 times the first four; u2^2 times three; ...
+  const float line = s.u1 * s.u1 * m[2] + s.u2 * s.u2 * m[9] + 2.f * s.u1 * s.u2 * m[6];
+  const float bend = s.u11 * s.u11 * m[4] + (s.u12 * s.u12 + 2.f * s.u11 * s.u22) * m[11] + s.u22 * s.u22 * m[14] +
+                     2.f * s.u12 * (s.u11 * m[8] + s.u22 * m[13]);
+  const float both =
+      s.u1 * (s.u11 * m[3] + s.u12 * m[7] + s.u22 * m[10]) + s.u2 * (s.u11 * m[7] + s.u12 * m[10] + s.u22 * m[12]);
+  const float mean = s.u1 * m[1] + s.u2 * m[5] + s.u11 * m[2] + s.u12 * m[6] + s.u22 * m[9];
+  return larger(s.constant * (s.constant * m[0] + 2.f * mean) + line + bend + 2.f * both, 0.f);
 }
 
 // The change of ln alpha when the centre moves by (mx, my) px and the covariance by (d00, d01, d11) px^2.
