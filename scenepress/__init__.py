@@ -4,7 +4,7 @@
 
     scene = scenepress.load("garden.ply")
     scenepress.save(scene, "garden.press", preset="small")
-    print(scenepress.inspect("garden.press").press.quality)
+    print(scenepress.inspect("garden.press").press.metadata.quality)
 
 Names are imported on first use, so that `import scenepress` costs nothing. docs/api.md is the guide.
 """
