@@ -33,8 +33,5 @@ def decode(
     Raises:
         BitstreamError: damaged payload.
     """
-    decoder = entropy.PlaneDecoder(payload)
-    wanted = step_of(steps[tile.classes[level.own]])
-    for channel in COLOR:
-        context.decode_channel(decoder, tile, level, channel, predictors, wanted, tables[channel])
-    decoder.finish()
+    wanted = [step_of(steps[tile.classes[level.own]])] * len(COLOR)
+    context.decode_channels(payload, tile, level, COLOR, wanted, predictors, tables)

@@ -188,6 +188,23 @@ def decode_channel(
     tile.values[channel, level.own] = kernels.reconstruct(base, flip, symbols, np.ascontiguousarray(steps))
 
 
+def decode_channels(
+    payload: bytes, tile: Tile, level: Level, channels: Sequence[int], wanted: Sequence[I32],
+    predictors: Sequence[Sequence[Predictor]], tables: Sequence[TableSet | None],
+) -> None:  # fmt: skip
+    """Decode a payload that holds these channels of the level, into the tile.
+
+    wanted: int32 [count] steps of each channel; tables: by channel, of all channels.
+
+    Raises:
+        BitstreamError: damaged payload.
+    """
+    decoder = PlaneDecoder(payload)
+    for channel, steps in zip(channels, wanted, strict=True):
+        decode_channel(decoder, tile, level, channel, predictors, steps, tables[channel])
+    decoder.finish()
+
+
 def unpack_bits(payload: bytes, lengths: U8) -> NDArray[np.uint32]:
     """Bit fields uint32 [n] of `lengths` bits each (kernels.unpack_bits).
 

@@ -37,8 +37,6 @@ MAX_EXPONENT = 126
 MAX_CELL = 40
 MAX_WIDTH = 1024
 SH_COUNTS = (0, 3, 8, 15)
-KEPT_ORDER = 1
-"""Flag: stage order carries every splat's index in the source."""
 SHIFT_UNIT = 128
 """Reconstruction shifts of SH are in units of step / SHIFT_UNIT."""
 

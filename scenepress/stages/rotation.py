@@ -95,9 +95,4 @@ def decode(
     Raises:
         BitstreamError: damaged payload.
     """
-    decoder = entropy.PlaneDecoder(payload)
-    for channel in ROTATION:
-        context.decode_channel(
-            decoder, tile, level, channel, predictors, wanted[channel - ROTATION[0]], tables[channel]
-        )
-    decoder.finish()
+    context.decode_channels(payload, tile, level, ROTATION, list(wanted), predictors, tables)

@@ -46,8 +46,5 @@ def decode(
     Raises:
         BitstreamError: damaged payload.
     """
-    decoder = entropy.PlaneDecoder(payload)
-    wanted = step_of(steps[tile.classes[level.own]])
-    for channel in SCALE:
-        context.decode_channel(decoder, tile, level, channel, predictors, wanted, tables[channel])
-    decoder.finish()
+    wanted = [step_of(steps[tile.classes[level.own]])] * len(SCALE)
+    context.decode_channels(payload, tile, level, SCALE, wanted, predictors, tables)
