@@ -61,8 +61,8 @@ class Splats:
         """0 to 3."""
         return {count: degree for degree, count in SH_COUNTS.items()}[self.shN.shape[1]]
 
-    def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Splats:
-        """The splats at `index` (integers, or a boolean mask [N]), in that order."""
+    def take(self, index: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Splats:
+        """The splats at `index` (integers, a boolean mask [N], or a slice, for views), in that order."""
         arrays = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
         return dataclasses.replace(self, **{name: getattr(self, name)[index] for name in arrays})
 

@@ -437,9 +437,9 @@ def sh_inverses() -> list[Row]:
         (1, (0,) * 45, (131072,) * 45, [[127] * 45, [-127] * 45, [127, -126] + [1] * 43]),
         (77, (*range(0, 45, 5),), (*rng.integers(-50, 51, 9) * 77,), rng.integers(-127, 128, (9, 9)).tolist()),
     ):
-        found = kernels.sh_inverse(
-            ints(*values)[:, None], ints(step), ints(*shift), np.array(basis, np.int32).T.copy()
-        )
+        found = np.empty((1, len(basis)), np.float32)
+        transposed = np.array(basis, np.int32).T.copy()
+        kernels.sh_inverse(ints(*values)[:, None], 0, ints(step), ints(*shift), transposed, found)
         flat = "; ".join(words(row) for row in basis)
         rows.append([str(step), words(shift), words(values), flat, bits(found)])
     return rows

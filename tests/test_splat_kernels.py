@@ -7,17 +7,20 @@ from collections.abc import Callable
 import backends
 import numpy as np
 import pytest
+import splat_streams
 from backends import NAMES, splat_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from scenepress.codecs import decoder
 from scenepress.errors import BitstreamError
 from scenepress.kernels import reference_splats as reference
 from scenepress.kernels import splats as chosen
-from scenepress.stages import context, entropy, parameters, sh
+from scenepress.stages import context, entropy, parameters, refinement, sh
 from scenepress.stages.context import Level, Predictor, Tile
 from scenepress.stages.entropy import PlaneDecoder, TableSet
+from scenepress.stages.tiles import TileBox
 
 if "cpu" not in NAMES:
     pytest.skip("the native module is not built", allow_module_level=True)
@@ -27,22 +30,26 @@ quick = settings(deadline=None, max_examples=60)
 
 LIMIT = reference.LIMIT
 SEEDS = st.integers(0, 2**32 - 1)
+Floats = NDArray[np.float32]
 
 
 def same(name: str, *args: object) -> tuple[NDArray[np.generic], ...]:
-    """Results of both, after checking that they are the same arrays."""
-    found = [getattr(module, name)(*args) for module in (reference, native)]
-    both = [f if isinstance(f, tuple) else (f,) for f in found]
-    for a, b in zip(*both, strict=True):
-        assert a.dtype == b.dtype
-        assert a.shape == b.shape
-        np.testing.assert_array_equal(a, b)
-    return both[1]
+    """Results of all variants, after checking that they are the same arrays."""
+    variants = [getattr(reference, name), getattr(native, name)]
+    if hasattr(native, f"{name}_portable"):
+        variants.append(getattr(native, f"{name}_portable"))
+    found = [f if isinstance(f, tuple) else (f,) for f in (variant(*args) for variant in variants)]
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert a.dtype == b.dtype
+            assert a.shape == b.shape
+            np.testing.assert_array_equal(a, b)
+    return found[1]
 
 
 def test_every_kernel_is_compared_here() -> None:
     functions = {name for name in chosen.__all__ if callable(getattr(chosen, name))}
-    assert functions == {*GOOD, "step_of", "decode_channel", "decode_sh_level"}
+    assert functions == {*GOOD, "step_of", "decode_channel", "decode_sh_level", "dequantise_level"}
 
 
 def steps_of(rng: np.random.Generator, n: int) -> NDArray[np.int32]:
@@ -154,6 +161,20 @@ def test_predictions_saturate(step: int) -> None:
     assert again.tolist() == base.tolist()
 
 
+def test_many_predictions() -> None:
+    """A whole tile at once, all variants, with steps and values of every size."""
+    rng = np.random.default_rng(6)
+    first, n = 30_000, 50_003
+    near = rng.integers(0, first, (n, 2)).astype(np.int32)
+    values, bias = values_of(rng, (10, first + n)), values_of(rng, (16,))
+    classes, steps = rng.integers(0, 16, n).astype(np.uint8), steps_of(rng, n)
+    weights = rng.integers(-32767, 32768, 11).astype(np.int32)
+    inputs = np.array([0, 1, 2], np.int32)
+    base, _, flip = same("predict", values, first, near, 3, inputs, weights, bias, classes, steps)
+    symbols = (2.0 ** rng.uniform(0, 25, n) * rng.choice([-1, 1], n)).astype(np.int32)
+    same("reconstruct", base, flip, symbols, steps)
+
+
 def test_spread_says_how_far_the_neighbours_agree() -> None:
     values = np.zeros((1, 12), np.int32)
     gaps = [0, 4, 5, 19, 20, 79, 80]
@@ -246,8 +267,20 @@ def test_sh_contexts_and_scatter(seed: int, n: int, first: int, group: int) -> N
     assert (np.abs(planes[0]) <= 1 << 17).all()
 
 
+def inverse(planes: NDArray[np.int32], first: int, steps: NDArray[np.int32], *rest: NDArray[np.int32]) -> Floats:
+    """sh_inverse() of all variants, which must write the same floats over whatever was there."""
+    found = []
+    for kernel in (reference.sh_inverse, native.sh_inverse, native.sh_inverse_portable):
+        out = np.full((len(steps), rest[-1].shape[1]), np.nan, np.float32)
+        kernel(planes, first, steps, *rest, out)
+        found.append(out)
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+    return found[0]
+
+
 @quick
-@given(SEEDS, st.integers(0, 30), st.integers(0, 45), st.sampled_from([0, 9, 24, 45]), st.booleans())
+@given(SEEDS, st.integers(0, 200), st.integers(0, 45), st.sampled_from([0, 9, 24, 45]), st.booleans())
 def test_sh_inverse(seed: int, n: int, columns: int, width: int, full: bool) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.integers(-127, 128, (columns, width)).astype(np.int32)
@@ -256,14 +289,14 @@ def test_sh_inverse(seed: int, n: int, columns: int, width: int, full: bool) -> 
     if full:  # The largest sums there can be.
         rows[:], planes[:] = 127, 1 << 17
     shift = rng.integers(0, 65, columns).astype(np.int32)
-    (out,) = same("sh_inverse", planes, steps_of(rng, n), shift * np.int32(not full), rows)
-    assert out.shape == (n, width)
+    first = int(rng.integers(0, n + 1))
+    inverse(planes, first, steps_of(rng, n - first), shift * np.int32(not full), rows)
 
 
 def test_sh_inverse_moves_towards_zero_and_not_past_it() -> None:
     planes = np.array([[10, -10, 3, -3, 0]], np.int32)
     steps, shift = np.full(5, 10, np.int32), np.array([64], np.int32)
-    (out,) = same("sh_inverse", planes, steps, shift, np.array([[1]], np.int32))
+    out = inverse(planes, 0, steps, shift, np.array([[1]], np.int32))
     assert (out[:, 0] * 2**19).tolist() == [5, -5, 0, 0, 0]
 
 
@@ -325,6 +358,28 @@ def test_channels_of_a_level(seed: int, n: int, known: int, damaged: bool) -> No
     found = both_ways(decode, pytest.MonkeyPatch())
     assert found == found[:1] * len(found)
     assert damaged or found[0] == [wanted.tolist()]
+
+
+@quick
+@given(SEEDS, st.integers(0, 40), st.integers(0, 5), st.integers(-140, 120))
+def test_floats_of_a_level(seed: int, n: int, first: int, exponent: int) -> None:
+    rng = np.random.default_rng(seed)
+    tile = Tile.empty(first + n, 0)
+    tile.values[:] = values_of(rng, tile.values.shape) >> rng.integers(0, 22)
+    p = splat_streams.random_parameters(rng, 0, False)
+    p = parameters.Parameters(**{**vars(p), "exponent": exponent})
+    box = TileBox(tuple(int(c) for c in rng.integers(-(2**44), 2**44 + 1, 3)), 40)
+    logs = rng.integers(-(1 << 15), (1 << 15) + 1, (3, n)).astype(np.int32)
+    offsets = rng.integers(0, 2**40, (n, 3))
+
+    def floats() -> list[NDArray[np.generic]]:
+        out = decoder.empty_scene(n, 0)
+        decoder.dequantise(p, box, tile, first, logs, offsets, out)
+        filled = (out.means, out.quats, out.log_scales, out.opacity_logits, out.sh0)
+        return [array.view(np.uint32) for array in filled]
+
+    found = both_ways(floats, pytest.MonkeyPatch())
+    assert found == found[:1] * len(found)
 
 
 @quick
@@ -405,6 +460,35 @@ def test_diffuse_errors(strength: float, dead_zone: float) -> None:
     assert drift <= (1 - strength) * 300 + 50
 
 
+# --- merging and refining ---
+
+
+@quick
+@given(st.lists(st.integers(0, 12)), st.lists(st.integers(0, 12)))
+def test_merge(known: list[int], codes: list[int]) -> None:
+    before, new = np.sort(np.array(known, np.uint64)), np.sort(np.array(codes, np.uint64))
+    columns = np.arange(len(before), dtype=np.int32)[::-1].copy()
+    merged, where = same("merge", before, columns, new, len(before))
+    assert merged.tolist() == sorted(known + codes)
+    assert sorted(where.tolist()) == list(range(len(merged)))
+    for code in set(codes) & set(known):  # Those known before stand before those that are new.
+        own = [column >= len(known) for column in where[merged == code].tolist()]
+        assert own == sorted(own)
+
+
+@quick
+@given(SEEDS, st.integers(0, 30), st.integers(0, 40))
+def test_refine(seed: int, n: int, cell: int) -> None:
+    rng = np.random.default_rng(seed)
+    exps = rng.integers(max(0, cell - 32), cell + 1, (3, n))
+    cells = rng.integers(0, 1 << 21, (n, 3)).astype(np.uint32)
+    points = (cells.astype(np.int64) << cell) + rng.integers(0, 1 << cell, (n, 3))
+    points = (points >> exps.T << exps.T) + ((np.int64(1) << exps.T) >> 1)
+    payload = refinement.encode(points, exps, cell)
+    (found,) = same("refine", payload, cells, exps, cell)
+    np.testing.assert_array_equal(found, points)
+
+
 # --- arguments ---
 
 I32, U8, U64 = np.int32, np.uint8, np.uint64
@@ -428,7 +512,12 @@ GOOD = {
         np.ones(2, I32),
     ],
     "sh_scatter": [np.zeros(6, I32), 4, np.zeros(1, I32), np.zeros(1, I32), np.ones(2, I32)],
-    "sh_inverse": [np.zeros((3, 2), I32), np.ones(2, I32), np.zeros(3, I32), np.zeros((3, 9), I32)],
+    "sh_inverse": [
+        np.zeros((3, 2), I32), 0, np.ones(2, I32), np.zeros(3, I32), np.zeros((3, 9), I32),
+        np.zeros((2, 9), np.float32),
+    ],
+    "merge": [np.zeros(2, np.uint64), np.zeros(2, I32), np.zeros(3, np.uint64), 2],
+    "refine": [bytes(3), np.zeros((2, 3), np.uint32), np.full((3, 2), 4, np.int64), 8],
     "diffuse_errors": [np.zeros((2, 3), np.float32), 0.5, 0.6],
     "pack_bits": [np.zeros(2, np.uint32), np.zeros(2, U8)],
     "unpack_bits": [b"\0", np.full(2, 4, U8)],
@@ -487,11 +576,22 @@ BAD = [
     ("sh_scatter", 2, np.full(1, -1, I32)),
     ("sh_scatter", 3, np.zeros(2, I32)),
     ("sh_scatter", 4, np.ones(3, I32)),
-    ("sh_inverse", 0, np.zeros((3, 3), I32)),
+    ("sh_inverse", 0, np.zeros((3, 1), I32)),
     ("sh_inverse", 0, np.zeros((2, 2), I32)),
-    ("sh_inverse", 2, np.zeros(2, I32)),
-    ("sh_inverse", 3, np.zeros((2, 9), I32)),
-    ("sh_inverse", 3, np.zeros((3, 46), I32)),
+    ("sh_inverse", 1, 1),
+    ("sh_inverse", 1, -1),
+    ("sh_inverse", 3, np.zeros(2, I32)),
+    ("sh_inverse", 4, np.zeros((2, 9), I32)),
+    ("sh_inverse", 4, np.zeros((3, 46), I32)),
+    ("sh_inverse", 5, np.zeros((3, 9), np.float32)),
+    ("sh_inverse", 5, np.zeros((2, 8), np.float32)),
+    ("merge", 1, np.zeros(3, I32)),
+    ("refine", 0, bytes(2)),
+    ("refine", 0, b"\0\0\x01\x01"),
+    ("refine", 1, np.zeros((3, 3), np.uint32)),
+    ("refine", 2, np.full((3, 2), 9, np.int64)),
+    ("refine", 2, np.full((3, 2), -1, np.int64)),
+    ("refine", 3, 63),
     ("diffuse_errors", 1, 1.5),
     ("diffuse_errors", 2, -0.1),
     ("pack_bits", 0, np.zeros(3, np.uint32)),

@@ -16,9 +16,10 @@ import splat_streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import cloud
+from splat_floats import floats_of
 
 from scenepress import cameras, container, metadata
-from scenepress.codecs import encoder, placement
+from scenepress.codecs import decoder, encoder, placement
 from scenepress.codecs import splats as codec
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.errors import BitstreamError
@@ -78,7 +79,7 @@ def expected(data: bytes, source: Splats, chosen: Settings, used: Sequence[Camer
     p = parameters_of(data)
     file = container.read(data).find(table.TILES)
     assert tiles.decode(bytes(file.payload), file.count) == scene.boxes
-    parts: list[list[codec._Part]] = [[], [], []]
+    parts: list[list[Splats]] = [[], [], []]
     order = []
     for box, placed in zip(scene.boxes, scene.placed, strict=True):
         rows = np.concatenate([level.rows for level in placed])
@@ -89,23 +90,25 @@ def expected(data: bytes, source: Splats, chosen: Settings, used: Sequence[Camer
             tile.values[:] = scene.lattice.values[:, rows] + shift * scene.lattice.steps[:, rows]
             tile.classes[:], tile.extents[:] = scene.lattice.classes[rows], scene.lattice.extents[rows]
             tile.sh[:] = scene.lattice.sh[:, rows]
-            counts = [len(level.rows) for level in placed]
-            indices = scene.source[rows].astype(np.int32) if p.kept_order else None
-            part.append(codec._Part(codec._dequantise(p, box, tile, offsets), counts, indices))
-    low, high = (codec._join(part, len(p.bounds), p) for part in parts[1:])
-    whole = dataclasses.replace(
-        codec._join(parts[0], len(p.bounds), p), antialiased=source.antialiased, axes=source.axes
-    )
-    # The same joining, of what is no attribute.
+            part.append(floats_of(p, box, tile, offsets))
     rows = np.concatenate([r for r, _ in order]) if order else np.zeros(0, np.intp)
     coarsest = np.concatenate([e for _, e in order]) if order else np.zeros(0, np.int64)
     level_of = np.searchsorted(p.bounds, scene.lattice.classes[rows])
     by = np.argsort(scene.source[rows] if p.kept_order else level_of, kind="stable")
+    whole, low, high = (joined(part, p).take(by) for part in parts)
+    whole = dataclasses.replace(whole, antialiased=source.antialiased, axes=source.axes)
     rows, coarsest = rows[by], coarsest[by]
     return Expected(
         whole, (low, high), scene.source[rows], scene.lattice.steps[:, rows], scene.lattice.sh_steps[rows],
         2.0 ** (coarsest + p.exponent),
     )  # fmt: skip
+
+
+def joined(parts: list[Splats], p: Parameters) -> Splats:
+    """One scene of several, in their order."""
+    if not parts:
+        return decoder.empty_scene(0, p.sh_count)
+    return Splats(*(np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS))
 
 
 # --- scenes ---
@@ -387,6 +390,7 @@ RUN = """
 import sys, hashlib
 sys.path.insert(0, sys.argv[1])
 from scenes import cloud
+from splat_floats import floats_of
 from scenepress.codecs import splats as codec
 from scenepress.codecs.presets import PRESETS
 data = codec.encode(cloud(400, 2, 9), PRESETS["balanced"])

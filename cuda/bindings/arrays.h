@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <initializer_list>
+#include <stdexcept>
 
 namespace scenepress {
 
@@ -19,6 +20,14 @@ template <typename T>
 using Input2 = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 template <typename T>
 using Input3 = nb::ndarray<const T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Output1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Output2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+inline void check(bool fine, const char* message) {
+  if (!fine) throw std::invalid_argument(message);
+}
 
 // A new array, not initialised, that Python owns.
 template <typename T>

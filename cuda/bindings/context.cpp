@@ -1,7 +1,6 @@
 #include "cpu/context.h"
 
 #include <cstring>
-#include <stdexcept>
 #include <vector>
 
 #include "bindings/arrays.h"
@@ -13,10 +12,6 @@ namespace scenepress {
 
 namespace {
 
-void check(bool fine, const char* message) {
-  if (!fine) throw std::invalid_argument(message);
-}
-
 Array<int32_t> neighbours_array(Input1<uint64_t> codes, Input1<uint64_t> coarse) {
   const size_t n = codes.shape(0);
   check(coarse.shape(0) > 0, "neighbours: coarse must not be empty");
@@ -25,6 +20,25 @@ Array<int32_t> neighbours_array(Input1<uint64_t> codes, Input1<uint64_t> coarse)
   return out;
 }
 
+// Sorted codes known before and those of a level, both with their columns, as one sorted list; equal codes in
+// order of decoding.
+nb::tuple merge_arrays(Input1<uint64_t> known, Input1<int32_t> columns, Input1<uint64_t> codes, int32_t first) {
+  const size_t m = known.shape(0), n = codes.shape(0);
+  check(columns.shape(0) == m, "merge: lengths differ");
+  auto merged = new_array<uint64_t>({m + n});
+  auto merged_columns = new_array<int32_t>({m + n});
+  without_gil([&] {
+    for (size_t i = 0, j = 0, k = 0; k < m + n; ++k) {
+      const bool old = j == n || (i < m && known.data()[i] <= codes.data()[j]);
+      merged.data()[k] = old ? known.data()[i] : codes.data()[j];
+      merged_columns.data()[k] = old ? columns.data()[i] : first + static_cast<int32_t>(j);
+      ++(old ? i : j);
+    }
+  });
+  return nb::make_tuple(merged, merged_columns);
+}
+
+template <bool kPortable>
 nb::tuple predict_arrays(Input2<int32_t> values, int64_t first, Input2<int32_t> near, int32_t channel,
                          Input1<int32_t> inputs, Input1<int32_t> weights, Input1<int32_t> bias,
                          Input1<uint8_t> classes, Input1<int32_t> steps) {
@@ -60,16 +74,19 @@ nb::tuple predict_arrays(Input2<int32_t> values, int64_t first, Input2<int32_t> 
                      bias.data(),
                      classes.data(),
                      steps.data()};
-  without_gil([&] { predict(p, n, base.data(), context.data(), flip.data()); });
+  without_gil([&] { predict(p, int64_t(n), kPortable, base.data(), context.data(), flip.data()); });
   return nb::make_tuple(base, context, flip);
 }
 
+template <bool kPortable>
 Array<int32_t> reconstruct_array(Input1<int32_t> base, Input1<uint8_t> flip, Input1<int32_t> symbols,
                                  Input1<int32_t> steps) {
   const size_t n = base.shape(0);
   check(flip.shape(0) == n && symbols.shape(0) == n && steps.shape(0) == n, "reconstruct: lengths differ");
   auto out = new_array<int32_t>({n});
-  without_gil([&] { reconstruct(base.data(), flip.data(), symbols.data(), steps.data(), n, out.data()); });
+  without_gil([&] {
+    reconstruct(base.data(), flip.data(), symbols.data(), steps.data(), int64_t(n), kPortable, out.data());
+  });
   return out;
 }
 
@@ -105,16 +122,23 @@ void sh_scatter_array(nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device
   });
 }
 
-Array<float> sh_inverse_array(Input2<int32_t> planes, Input1<int32_t> steps, Input1<int32_t> shift,
-                              Input2<int32_t> rows) {
+// Of the out.shape(0) splats from column `first` on.
+template <bool kPortable>
+void sh_inverse_array(Input2<int32_t> planes, int64_t first, Input1<int32_t> steps, Input1<int32_t> shift,
+                      Input2<int32_t> rows, Output2<float> out) {
   const size_t n = steps.shape(0), columns = planes.shape(0), width = rows.shape(1);
-  check(planes.shape(1) == n && shift.shape(0) == columns && rows.shape(0) == columns && width <= kMaxShCount,
+  check(first >= 0 && size_t(first) + n <= planes.shape(1) && shift.shape(0) == columns &&
+            rows.shape(0) == columns && columns <= kMaxShCount && width <= kMaxShCount && out.shape(0) == n &&
+            out.shape(1) == width,
         "sh_inverse: lengths differ");
-  auto out = new_array<float>({n, width});
-  without_gil([&] {
-    sh_inverse(planes.data(), n, columns, n, steps.data(), shift.data(), rows.data(), width, out.data());
-  });
-  return out;
+  const ShTransform t{planes.data() + first,
+                      int64_t(planes.shape(1)),
+                      int64_t(columns),
+                      int64_t(width),
+                      steps.data(),
+                      shift.data(),
+                      rows.data()};
+  without_gil([&] { sh_inverse(t, int64_t(n), kPortable, out.data()); });
 }
 
 Array<int32_t> diffuse_errors_array(Input2<float> x, float strength, float dead_zone) {
@@ -135,6 +159,12 @@ int64_t total_bits(Input1<uint8_t> lengths) {
   return total;
 }
 
+void check_bits(const uint8_t* data, int64_t size, int64_t total) {
+  check((total + 7) / 8 <= size, "bits missing");
+  for (int64_t byte = total / 8; byte < size; ++byte)
+    check(data[byte] >> (byte == total / 8 ? total % 8 : 0) == 0, "bits set after the last one");
+}
+
 nb::bytes pack_bits_array(Input1<uint32_t> fields, Input1<uint8_t> lengths) {
   check(fields.shape(0) == lengths.shape(0), "pack_bits: lengths differ");
   std::vector<uint8_t> out(size_t((total_bits(lengths) + 7) / 8));
@@ -147,9 +177,7 @@ nb::bytes pack_bits_array(Input1<uint32_t> fields, Input1<uint8_t> lengths) {
 Array<uint32_t> unpack_bits_array(nb::bytes payload, Input1<uint8_t> lengths) {
   const int64_t total = total_bits(lengths), size = int64_t(payload.size());
   const uint8_t* data = reinterpret_cast<const uint8_t*>(payload.c_str());
-  check((total + 7) / 8 <= size, "bits missing");
-  for (int64_t byte = total / 8; byte < size; ++byte)
-    check(data[byte] >> (byte == total / 8 ? total % 8 : 0) == 0, "bits set after the last one");
+  check_bits(data, size, total);
   auto out = new_array<uint32_t>({lengths.shape(0)});
   without_gil([&] {
     int64_t at = 0;
@@ -159,17 +187,53 @@ Array<uint32_t> unpack_bits_array(nb::bytes payload, Input1<uint8_t> lengths) {
   return out;
 }
 
+// Lattice points int64 [n, 3] below cells [n, 3] of 2^cell, from a payload of cell - exps [3, n] bits each.
+Array<int64_t> refine_array(nb::bytes payload, Input2<uint32_t> cells, Input2<int64_t> exps, int cell) {
+  const size_t n = cells.shape(0);
+  check(cells.shape(1) == 3 && exps.shape(0) == 3 && exps.shape(1) == n && cell >= 0 && cell <= 62,
+        "refine: wrong lengths");
+  int64_t total = 0;
+  bool fine = true;
+  for (size_t i = 0; i < exps.size(); ++i) {
+    const int64_t length = cell - exps.data()[i];
+    fine &= exps.data()[i] >= 0 && length >= 0 && length <= 32;
+    total += length;
+  }
+  check(fine, "refine: exponent out of range");
+  const uint8_t* data = reinterpret_cast<const uint8_t*>(payload.c_str());
+  check_bits(data, int64_t(payload.size()), total);
+  auto out = new_array<int64_t>({n, 3});
+  without_gil([&] {
+    int64_t at = 0;
+    for (size_t i = 0; i < n; ++i)
+      for (size_t k = 0; k < 3; ++k) {
+        const int64_t e = exps.data()[k * n + i];
+        const int length = static_cast<int>(cell - e);
+        const uint64_t whole = uint64_t{cells.data()[3 * i + k]} << cell;
+        const uint64_t field = uint64_t{get_bits(data, at, length)} << e;
+        out.data()[3 * i + k] = static_cast<int64_t>(whole + field + ((uint64_t{1} << e) >> 1));
+        at += length;
+      }
+  });
+  return out;
+}
+
 }  // namespace
 }  // namespace scenepress
 
 void bind_context(nanobind::module_& m) {
   m.def("neighbours", &scenepress::neighbours_array);
-  m.def("predict", &scenepress::predict_arrays);
-  m.def("reconstruct", &scenepress::reconstruct_array);
+  m.def("merge", &scenepress::merge_arrays);
+  m.def("predict", &scenepress::predict_arrays<false>);
+  m.def("predict_portable", &scenepress::predict_arrays<true>);
+  m.def("reconstruct", &scenepress::reconstruct_array<false>);
+  m.def("reconstruct_portable", &scenepress::reconstruct_array<true>);
   m.def("sh_contexts", &scenepress::sh_contexts_array);
   m.def("sh_scatter", &scenepress::sh_scatter_array);
-  m.def("sh_inverse", &scenepress::sh_inverse_array);
+  m.def("sh_inverse", &scenepress::sh_inverse_array<false>);
+  m.def("sh_inverse_portable", &scenepress::sh_inverse_array<true>);
   m.def("diffuse_errors", &scenepress::diffuse_errors_array);
   m.def("pack_bits", &scenepress::pack_bits_array);
   m.def("unpack_bits", &scenepress::unpack_bits_array);
+  m.def("refine", &scenepress::refine_array);
 }

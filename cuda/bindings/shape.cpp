@@ -1,15 +1,9 @@
 #include "cpu/shape.h"
 
-#include <stdexcept>
-
 #include "bindings/arrays.h"
 
 namespace scenepress {
 namespace {
-
-void check(bool fine, const char* message) {
-  if (!fine) throw std::invalid_argument(message);
-}
 
 void check_classes(const Input1<uint8_t>& classes, size_t count) {
   bool fine = true;

@@ -4,22 +4,13 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <stdexcept>
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "cpu/dequantise.h"
 
 namespace scenepress {
 namespace {
-
-template <typename T>
-using Output1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <typename T>
-using Output2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-void check(bool fine, const char* message) {
-  if (!fine) throw std::invalid_argument(message);
-}
 
 // Every neighbour is a column before `first`, every class has a bias, every step fits.
 void check_level(int64_t first, const Input2<int32_t>& near, const Input1<uint8_t>& classes,
@@ -28,11 +19,15 @@ void check_level(int64_t first, const Input2<int32_t>& near, const Input1<uint8_
   check(steps.shape(0) == n && (near.shape(0) == 0 || (near.shape(0) == n && near.shape(1) == 2)),
         "level: lengths differ");
   check(first >= 0 && size_t(first) + n <= capacity, "level: outside the tile");
-  bool fine = true;
-  for (size_t i = 0; i < near.size(); ++i) fine &= near.data()[i] >= 0 && near.data()[i] < first;
-  for (size_t i = 0; i < n; ++i)
-    fine &= classes.data()[i] < class_count && steps.data()[i] > 0 && steps.data()[i] < 65536;
-  check(fine, "level: neighbour, class or step out of range");
+  // The sign bits of differences instead of comparisons: these loops vectorise.
+  const auto beyond = [](int32_t value, uint32_t low, uint32_t high) {
+    return (static_cast<uint32_t>(value) - low) | (high - static_cast<uint32_t>(value));
+  };
+  uint32_t bad = 0;
+  for (size_t i = 0; i < near.size(); ++i) bad |= beyond(near.data()[i], 0, static_cast<uint32_t>(first) - 1);
+  for (size_t i = 0; i < n; ++i) bad |= beyond(classes.data()[i], 0, static_cast<uint32_t>(class_count) - 1);
+  for (size_t i = 0; i < n; ++i) bad |= beyond(steps.data()[i], 1, 65535);
+  check(bad >> 31 == 0, "level: neighbour, class or step out of range");
 }
 
 void channel(RansDecoder& decoder, const RansTables& tables, Output2<int32_t> values, int64_t first,
@@ -86,10 +81,41 @@ void sh(RansDecoder& decoder, const RansTables& extent_tables, nb::list group_ta
   without_gil([&] { decode_sh_level(decoder, extent_tables, groups.data(), level, extents.data() + first); });
 }
 
+// Writes floats of the n splats from column `first` on into the outputs, each [n, ...].
+void dequantise(Input2<int32_t> values, int64_t first, Input2<int32_t> logs, Input2<int64_t> offsets,
+                Input1<int64_t> corner, double unit, Input2<int32_t> matrix, Input1<float> logits,
+                Output2<float> means, Output2<float> quats, Output2<float> log_scales,
+                Output1<float> opacity_logits, Output2<float> sh0) {
+  const size_t n = offsets.shape(0);
+  const auto fits = [n](const Output2<float>& out, size_t width) {
+    return out.shape(0) == n && out.shape(1) == width;
+  };
+  check(values.shape(0) == 10 && first >= 0 && size_t(first) + n <= values.shape(1), "level: outside the tile");
+  check(logs.shape(0) == 3 && logs.shape(1) == n && offsets.shape(1) == 3 && corner.shape(0) == 3 &&
+            matrix.shape(0) == 3 && matrix.shape(1) == 3 && logits.shape(0) > 0,
+        "level: lengths differ");
+  check(fits(means, 3) && fits(quats, 4) && fits(log_scales, 3) && opacity_logits.shape(0) == n && fits(sh0, 3),
+        "level: outputs do not fit");
+  const LatticeLevel level{values.data(),
+                           int64_t(values.shape(1)),
+                           first,
+                           int64_t(n),
+                           logs.data(),
+                           offsets.data(),
+                           corner.data(),
+                           unit,
+                           matrix.data(),
+                           logits.data(),
+                           int64_t(logits.shape(0))};
+  const SplatFloats out{means.data(), quats.data(), log_scales.data(), opacity_logits.data(), sh0.data()};
+  without_gil([&] { dequantise_level(level, out); });
+}
+
 }  // namespace
 }  // namespace scenepress
 
 void bind_splat_levels(nanobind::module_& m) {
   m.def("decode_channel", &scenepress::channel);
   m.def("decode_sh_level", &scenepress::sh);
+  m.def("dequantise_level", &scenepress::dequantise);
 }

@@ -4,8 +4,16 @@
 #include <vector>
 
 #include "core/context.h"
+#include "cpu/cpu_features.h"
 
 namespace scenepress {
+
+namespace {
+
+// How many of n splats the AVX2 loops take.
+int64_t by_eights(int64_t n, bool portable) { return portable || !has_avx2() ? 0 : n & ~int64_t{7}; }
+
+}  // namespace
 
 void neighbours(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_t m, int32_t* out) {
   std::vector<Point> points(static_cast<size_t>(m));
@@ -17,10 +25,14 @@ void neighbours(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_
   }
 }
 
-void predict(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, uint8_t* flip) {
+void predict(const Prediction& p, int64_t n, bool portable, int32_t* base, uint8_t* context, uint8_t* flip) {
+  const int64_t begin = by_eights(n, portable);
+#if defined(__x86_64__)
+  if (begin) predict_avx2(p, begin, base, context, flip);
+#endif
   const int32_t* own = p.values + p.first;
   const int32_t* channel = p.values + p.channel * p.capacity;
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = begin; i < n; ++i) {
     const int32_t* w = p.weights;
     const int32_t step = p.steps[i];
     int64_t sum = 2048;
@@ -45,8 +57,12 @@ void predict(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, ui
 }
 
 void reconstruct(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps, int64_t n,
-                 int32_t* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = value_of(base[i], flip[i], symbols[i], steps[i]);
+                 bool portable, int32_t* out) {
+  const int64_t begin = by_eights(n, portable);
+#if defined(__x86_64__)
+  if (begin) reconstruct_avx2(base, flip, symbols, steps, begin, out);
+#endif
+  for (int64_t i = begin; i < n; ++i) out[i] = value_of(base[i], flip[i], symbols[i], steps[i]);
 }
 
 }  // namespace scenepress

@@ -21,8 +21,14 @@ struct Prediction {
   const int32_t* steps;    // [n]
 };
 
-void predict(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, uint8_t* flip);
+// Both give the same with plain C++ (portable) and with AVX2. Symbols lie within +-2^26, as those of tokens do.
+void predict(const Prediction& p, int64_t n, bool portable, int32_t* base, uint8_t* context, uint8_t* flip);
 void reconstruct(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps, int64_t n,
-                 int32_t* out);
+                 bool portable, int32_t* out);
+
+// For n that are multiples of 8.
+void predict_avx2(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, uint8_t* flip);
+void reconstruct_avx2(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps,
+                      int64_t n, int32_t* out);
 
 }  // namespace scenepress

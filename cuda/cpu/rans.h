@@ -73,6 +73,7 @@ class RansDecoder {
   void plane(const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens);
   void values(const RansTables& tables, const uint8_t* contexts, size_t count, bool is_signed, int32_t* values);
   void finish() const;
+  bool portable() const { return !avx2_; }  // whether it is held to plain C++
 
  private:
   int ways_;

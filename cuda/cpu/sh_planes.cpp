@@ -28,25 +28,22 @@ void sh_scatter(int32_t* plane, int64_t first, const int32_t* active, const int3
   }
 }
 
-void sh_inverse(const int32_t* planes, int64_t stride, int64_t columns, int64_t n, const int32_t* steps,
-                const int32_t* shift, const int32_t* rows, int64_t width, float* out) {
+void sh_inverse(const ShTransform& t, int64_t n, bool portable, float* out) {
 #if defined(__x86_64__)
-  if (has_avx2()) return sh_inverse_avx2(planes, stride, columns, n, steps, shift, rows, width, out);
+  if (!portable && has_avx2()) return sh_inverse_avx2(t, n, out);
 #endif
+  (void)portable;
   // |sum| <= 45 * 127 * 2^17 < 2^30, so 32 bits hold it.
   int32_t sum[kMaxShCount];
   for (int64_t i = 0; i < n; ++i) {
-    for (int64_t c = 0; c < width; ++c) sum[c] = 0;
-    for (int64_t j = 0; j < columns; ++j) {
-      int32_t value = planes[j * stride + i];
+    for (int64_t c = 0; c < t.width; ++c) sum[c] = 0;
+    for (int64_t j = 0; j < t.columns; ++j) {
+      const int32_t value = towards_zero(t.planes[j * t.stride + i], t.shift[j], t.steps[i]);
       if (!value) continue;
-      const int32_t move = static_cast<int32_t>((int64_t{shift[j]} * steps[i]) >> 7);
-      const int32_t size = (value < 0 ? -value : value) - move;
-      value = size <= 0 ? 0 : value < 0 ? -size : size;
-      const int32_t* row = rows + j * width;
-      for (int64_t c = 0; c < width; ++c) sum[c] += row[c] * value;
+      const int32_t* row = t.rows + j * t.width;
+      for (int64_t c = 0; c < t.width; ++c) sum[c] += row[c] * value;
     }
-    for (int64_t c = 0; c < width; ++c) out[i * width + c] = static_cast<float>(sum[c]) * 0x1p-19f;
+    for (int64_t c = 0; c < t.width; ++c) out[i * t.width + c] = static_cast<float>(sum[c]) * 0x1p-19f;
   }
 }
 

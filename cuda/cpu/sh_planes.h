@@ -8,6 +8,13 @@ namespace scenepress {
 constexpr int64_t kShLimit = 1 << 17;
 constexpr int kMaxShCount = 45;
 
+// A coefficient without (shift step) >> 7 of its size, or without all of it.
+static inline int32_t towards_zero(int32_t value, int32_t shift, int32_t step) {
+  const int32_t move = static_cast<int32_t>((int64_t{shift} * step) >> 7);
+  const int32_t size = (value < 0 ? -value : value) - move;
+  return size <= 0 ? 0 : value < 0 ? -size : size;
+}
+
 struct ShPlane {
   const int32_t* plane;   // [capacity]
   const int32_t* near;    // [n, 2], or null
@@ -19,11 +26,17 @@ void sh_contexts(const ShPlane& p, const uint8_t* extents, int group, const uint
                  uint8_t* out);
 void sh_scatter(int32_t* plane, int64_t first, const int32_t* active, const int32_t* symbols, const int32_t* steps,
                 int64_t count);
-// planes [columns] of rows `stride` apart; rows [columns, width]; out [n, width].
-void sh_inverse(const int32_t* planes, int64_t stride, int64_t columns, int64_t n, const int32_t* steps,
-                const int32_t* shift, const int32_t* rows, int64_t width, float* out);
+// The transform back of n splats whose coefficients start at `planes`.
+struct ShTransform {
+  const int32_t* planes;  // [columns] rows, `stride` apart
+  int64_t stride, columns, width;
+  const int32_t* steps;  // [n]
+  const int32_t* shift;  // [columns]
+  const int32_t* rows;   // [columns, width], within +-127
+};
 
-void sh_inverse_avx2(const int32_t* planes, int64_t stride, int64_t columns, int64_t n, const int32_t* steps,
-                     const int32_t* shift, const int32_t* rows, int64_t width, float* out);
+// out [n, width]. Both give the same with plain C++ (portable) and with AVX2.
+void sh_inverse(const ShTransform& t, int64_t n, bool portable, float* out);
+void sh_inverse_avx2(const ShTransform& t, int64_t n, float* out);
 
 }  // namespace scenepress

@@ -1,11 +1,19 @@
 #include "cpu/shape.h"
 
 #include <cmath>
+#include <vector>
 
 namespace scenepress {
 
 void expand_scales(const int32_t* coded, int64_t n, const ScaleCurve& curve, int32_t* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = expand_scale(coded[i], curve);
+  // A curve has at most 16 * 256 numbers inside when an encoder of sense made it: looked up, where there are many.
+  const int64_t end = curve.start[kSizes];
+  std::vector<int32_t> known(n > end && end <= 4096 ? static_cast<size_t>(end) : 0);
+  for (size_t i = 0; i < known.size(); ++i) known[i] = expand_scale(static_cast<int32_t>(i), curve);
+  for (int64_t i = 0; i < n; ++i) {
+    const auto at = static_cast<uint32_t>(coded[i]);  // a negative one is a huge one
+    out[i] = at < known.size() ? known[at] : expand_scale(coded[i], curve);
+  }
 }
 
 void rotation_steps(const RotationSteps& s, const uint8_t* classes, const int32_t* scales, int64_t n,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
@@ -14,9 +15,10 @@ namespace {
 
 constexpr int kExtentBins = 10;
 
-void check_contexts(const RansTables& tables, const std::vector<uint8_t>& contexts) {
-  const auto top = std::max_element(contexts.begin(), contexts.end());
-  if (top != contexts.end() && *top >= tables.contexts)
+void check_contexts(const RansTables& tables, const uint8_t* contexts, size_t count) {
+  uint8_t top = 0;
+  for (size_t i = 0; i < count; ++i) top = std::max(top, contexts[i]);
+  if (count && top >= tables.contexts)
     throw std::invalid_argument("a plane needs an entropy table that the splat parameters do not have");
 }
 
@@ -35,12 +37,14 @@ std::vector<uint8_t> extent_contexts(const ShLevel& level) {
 void decode_channel(RansDecoder& decoder, const RansTables& tables, const Prediction& p, int64_t n,
                     int32_t* values) {
   const auto size = static_cast<size_t>(n);
-  std::vector<int32_t> base(size), symbols(size);
-  std::vector<uint8_t> contexts(size), flip(size);
-  predict(p, n, base.data(), contexts.data(), flip.data());
-  check_contexts(tables, contexts);
-  decoder.values(tables, contexts.data(), size, true, symbols.data());
-  reconstruct(base.data(), flip.data(), symbols.data(), p.steps, n, values + p.channel * p.capacity + p.first);
+  // Not vectors: filling them with zeros first would cost as much as a step of the work.
+  const std::unique_ptr<int32_t[]> base(new int32_t[size]), symbols(new int32_t[size]);
+  const std::unique_ptr<uint8_t[]> contexts(new uint8_t[size]), flip(new uint8_t[size]);
+  predict(p, n, decoder.portable(), base.get(), contexts.get(), flip.get());
+  check_contexts(tables, contexts.get(), size);
+  decoder.values(tables, contexts.get(), size, true, symbols.get());
+  reconstruct(base.get(), flip.get(), symbols.get(), p.steps, n, decoder.portable(),
+              values + p.channel * p.capacity + p.first);
 }
 
 void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, const RansTables* const* group_tables,
@@ -48,7 +52,7 @@ void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, cons
   const auto size = static_cast<size_t>(level.count);
   std::vector<int32_t> symbols(size), active(size);
   std::vector<uint8_t> contexts = extent_contexts(level);
-  check_contexts(extent_tables, contexts);
+  check_contexts(extent_tables, contexts.data(), size);
   decoder.values(extent_tables, contexts.data(), size, false, symbols.data());
   for (size_t i = 0; i < size; ++i) {
     if (symbols[i] > kShGroups) throw std::invalid_argument("SH extent above 15");
@@ -66,7 +70,7 @@ void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, cons
       contexts.resize(active.size());
       const ShPlane p{plane, level.near, active.data(), static_cast<int64_t>(active.size())};
       sh_contexts(p, out_extents, group, level.classes, level.steps, contexts.data());
-      check_contexts(*group_tables[group - 1], contexts);
+      check_contexts(*group_tables[group - 1], contexts.data(), contexts.size());
       decoder.values(*group_tables[group - 1], contexts.data(), active.size(), true, symbols.data());
       sh_scatter(plane, level.first, active.data(), symbols.data(), level.steps, p.count);
     }

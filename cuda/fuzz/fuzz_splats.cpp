@@ -201,7 +201,7 @@ void check_channel(Source& in) {
                      bias.data(),   t.classes.data(),    t.steps.data()};
   Ints base(t.n), symbols(t.n), wanted(t.n);
   Bytes contexts(t.n), flip(t.n);
-  predict(p, int64_t(t.n), base.data(), contexts.data(), flip.data());
+  predict(p, int64_t(t.n), true, base.data(), contexts.data(), flip.data());
   const Ints before = values;
   bool decoded[2] = {false, false}, stepped = false;
   Ints found[2];
@@ -220,7 +220,7 @@ void check_channel(Source& in) {
     for (uint8_t c : contexts)
       if (c >= tables.contexts) throw std::invalid_argument("context");
     decoder.values(tables, contexts.data(), t.n, true, symbols.data());
-    reconstruct(base.data(), flip.data(), symbols.data(), t.steps.data(), int64_t(t.n), wanted.data());
+    reconstruct(base.data(), flip.data(), symbols.data(), t.steps.data(), int64_t(t.n), true, wanted.data());
     stepped = true;
   } catch (const std::invalid_argument&) {
   }
@@ -276,10 +276,15 @@ void check_sh(Source& in) {
   Ints steps(t.capacity, 1), shift;
   std::copy(t.steps.begin(), t.steps.end(), steps.begin() + int64_t(t.known));
   for (size_t j = 0; j < kColumns; ++j) shift.push_back(static_cast<int32_t>(in.within(0, 64)));
-  std::vector<float> coefficients(t.capacity * kWidth);
-  sh_inverse(found[0].data(), int64_t(t.capacity), kColumns, int64_t(t.capacity), steps.data(), shift.data(),
-             rows.data(), kWidth, coefficients.data());
-  for (float c : coefficients) require(c > -300.f && c < 300.f);
+  std::vector<float> coefficients[2];
+  for (int portable = 0; portable < 2; ++portable) {
+    coefficients[portable].resize(t.capacity * kWidth);
+    const ShTransform transform{found[0].data(), int64_t(t.capacity), kColumns,   kWidth,
+                                steps.data(),    shift.data(),        rows.data()};
+    sh_inverse(transform, int64_t(t.capacity), portable, coefficients[portable].data());
+  }
+  require(coefficients[0] == coefficients[1]);
+  for (float c : coefficients[0]) require(c > -300.f && c < 300.f);
 }
 
 }  // namespace

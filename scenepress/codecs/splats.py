@@ -8,38 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-from numpy.typing import NDArray
 
 from scenepress import __version__, container, metadata
-from scenepress.codecs import encoder
+from scenepress.codecs import decoder, encoder
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.container import Chunk, Container
 from scenepress.errors import BitstreamError
 from scenepress.metadata import Metadata
 from scenepress.scene import Camera, Splats
-from scenepress.stages import (
-    color,
-    context,
-    opacity,
-    order,
-    parameters,
-    position,
-    refinement,
-    rotation,
-    scale,
-    sh,
-    table,
-    tiles,
-)
-from scenepress.stages.context import Level, Tile
+from scenepress.stages import parameters, table, tiles
 from scenepress.stages.parameters import Parameters
-from scenepress.stages.tiles import TileBox
-
-LARGEST = float(np.finfo(np.float32).max)
-"""Positions saturate here."""
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is done, 0 to 1."""
@@ -111,10 +89,7 @@ def decode(data: container.Buffer, *, levels: int | None = None, allow_truncated
     wanted = available if levels is None else min(levels, available)
     by_place = _payloads(file, len(boxes), p)
     _check_total(file, memoryview(data).nbytes, meta.count)
-    used = sorted({tile for tile, _, _ in by_place})  # A table of a million empty tiles costs nothing.
-    with ThreadPoolExecutor() as pool:
-        parts = list(pool.map(lambda i: _decode_tile(p, boxes[i], by_place, i, wanted, meta.count), used))
-    scene = _join(parts, wanted, p)
+    scene = decoder.decode(p, boxes, by_place, wanted, meta.count)
     return dataclasses.replace(scene, antialiased=meta.antialiased, axes=meta.axes)
 
 
@@ -123,8 +98,6 @@ STAGES = (
     table.POSITION_REFINEMENT,
 )  # fmt: skip
 """What a level of a tile has a chunk of; sh only if the basis has columns."""
-
-_Payloads = dict[tuple[int, int, int], Chunk]
 
 
 def _only(file: Container, stage: int, count: int | None = None) -> Chunk:
@@ -135,9 +108,9 @@ def _only(file: Container, stage: int, count: int | None = None) -> Chunk:
     return chunk
 
 
-def _payloads(file: Container, tile_count: int, p: Parameters) -> _Payloads:
+def _payloads(file: Container, tile_count: int, p: Parameters) -> dict[tuple[int, int, int], Chunk]:
     """Chunks by (tile, level, stage), after checking that each level of a tile has all of them, or none."""
-    result: _Payloads = {}
+    result: dict[tuple[int, int, int], Chunk] = {}
     counts: dict[tuple[int, int], int] = {}
     for chunk in file.chunks:
         if chunk.stage < table.FIRST_LEVEL_STAGE:
@@ -165,112 +138,3 @@ def _check_total(file: Container, available: int, claimed: int) -> None:
     limit = container.FREE_COUNT + container.COUNT_PER_BYTE * available
     if total > limit:
         raise BitstreamError(f"{total} splats in {available} bytes; the limit is {limit}")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """One decoded tile: float arrays in columns of the tile, and its levels' sizes."""
-
-    splats: Splats
-    counts: list[int]
-    indices: NDArray[np.int32] | None
-
-
-def _decode_tile(p: Parameters, box: TileBox, chunks: _Payloads, index: int, wanted: int, kept: int) -> _Part:
-    counts = [
-        chunks[index, level, table.POSITION].count if (index, level, table.POSITION) in chunks else 0
-        for level in range(wanted)
-    ]
-    capacity = sum(counts)
-    if capacity > position.MAX_COUNT:
-        raise BitstreamError(f"tile {index} claims {capacity} splats; the limit is {position.MAX_COUNT}")
-    tile = Tile.empty(capacity, p.basis.shape[1])
-    offsets, indices = [], []
-    for level, count in enumerate(counts):
-        if not count:
-            continue
-
-        def payload(stage: int, level: int = level) -> bytes:
-            return bytes(chunks[index, level, stage].payload)
-
-        offset, index_of = _decode_level(p, box, tile, level, count, payload, kept)
-        offsets.append(offset)
-        indices.append(index_of)
-    points = np.concatenate(offsets) if offsets else np.zeros((0, 3), np.int64)
-    kept_indices = np.concatenate([i for i in indices if i is not None]) if p.kept_order and indices else None
-    return _Part(_dequantise(p, box, tile, points), counts, kept_indices)
-
-
-def _decode_level(
-    p: Parameters, box: TileBox, tile: Tile, level: int, count: int, payload: Callable[[int], bytes], kept: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
-    depth = tiles.depth_of(box.bits, p.cells[level])
-    cell = box.bits - depth
-    coarse = tile.codes >> np.uint64(3 * (tiles.DEPTH - depth))
-    codes = position.decode(payload(table.POSITION), count, coarse, 3 * depth)
-    wide = tiles.widen(codes, depth)
-    here = Level(tile.filled, count, tile.near(wide))
-    lowest = p.bounds[level - 1] + 1 if level else 0
-    indices = order.decode(
-        payload(table.ORDER), tile, here, lowest, p.bounds[level], p.tables.order, kept if p.kept_order else None
-    )
-    s, t = p.steps, p.tables
-    scale.decode(payload(table.SCALE), tile, here, s.scale, p.predictors, t.channels)
-    opacity.decode(payload(table.OPACITY), tile, here, s.opacity, p.predictors, t.channels)
-    classes = tile.classes[here.own]
-    logs = scale.expand(tile.values[:3, here.own], s.origin, s.curve)
-    wanted = rotation.steps(s.rotation, s.gain, s.lift, s.origin, classes, logs)
-    rotation.decode(payload(table.ROTATION), tile, here, wanted, p.predictors, t.channels)
-    exps, _ = refinement.exponents(
-        s.offset, s.slope, s.reach, classes, logs, tile.values[4:7, here.own], cell
-    )
-    cells = position.unmorton(codes, depth).astype(np.int64)
-    offsets = refinement.decode(payload(table.POSITION_REFINEMENT), cells, exps, cell)
-    color.decode(payload(table.COLOUR), tile, here, s.color, p.predictors, t.channels)
-    if p.basis.shape[1]:
-        sh.decode(payload(table.SH), tile, here, context.step_of(s.sh[classes]), t.extent, t.groups)
-    tile.merge(wide)
-    return offsets, indices
-
-
-def _dequantise(p: Parameters, box: TileBox, tile: Tile, offsets: NDArray[np.int64]) -> Splats:
-    v = tile.values
-    points = (offsets + np.array(box.corner, np.int64)).astype(np.float64) * 2.0**p.exponent
-    if p.exponent + 45 > 127:  # The sums are below 2**45.
-        points = np.clip(points, -LARGEST, LARGEST)
-    vectors = v[4:7].astype(np.float64) / rotation.UNIT
-    real = np.sqrt(np.maximum(1.0 - (vectors * vectors).sum(0), 0.0))
-    steps = context.step_of(p.steps.sh[tile.classes])
-    return Splats(
-        means=points.astype(np.float32),
-        quats=np.ascontiguousarray(np.concatenate([real[None], vectors]).T.astype(np.float32)),
-        log_scales=np.ascontiguousarray(scale.dequantise(scale.expand(v[0:3], p.steps.origin, p.steps.curve)).T),
-        opacity_logits=opacity.dequantise(v[3]),
-        sh0=color.dequantise(v[7:10], p.color),
-        shN=sh.dequantise(tile.sh, steps, p.shift, p.basis),
-    )
-
-
-def _join(parts: list[_Part], levels: int, p: Parameters) -> Splats:
-    """Tiles to one scene, level by level; or in the order of the source."""
-    if not parts:
-        return _dequantise(p, TileBox((0, 0, 0), 1), Tile.empty(0, p.basis.shape[1]), np.zeros((0, 3), np.int64))
-    slices = [
-        (part, slice(sum(part.counts[:level]), sum(part.counts[: level + 1])))
-        for level in range(levels)
-        for part in parts
-    ]
-    whole = Splats(
-        np.concatenate([part.splats.means[at] for part, at in slices]),
-        np.concatenate([part.splats.quats[at] for part, at in slices]),
-        np.concatenate([part.splats.log_scales[at] for part, at in slices]),
-        np.concatenate([part.splats.opacity_logits[at] for part, at in slices]),
-        np.concatenate([part.splats.sh0[at] for part, at in slices]),
-        np.concatenate([part.splats.shN[at] for part, at in slices]),
-    )
-    if p.kept_order and len(whole):
-        indices = np.concatenate([part.indices[at] for part, at in slices if part.indices is not None])
-        if len(np.unique(indices)) != len(indices):
-            raise BitstreamError("order: two splats have the same source index")
-        return whole.take(np.argsort(indices, kind="stable"))
-    return whole

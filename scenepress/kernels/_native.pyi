@@ -110,8 +110,11 @@ class lossless:
         data: NDArray[np.uint8],
         start: int,
     ) -> tuple[NDArray[np.uint32], int]: ...
-# context.cpp
+# context.cpp: *_portable are held to plain C++
 def neighbours(codes: NDArray[np.uint64], coarse: NDArray[np.uint64]) -> NDArray[np.int32]: ...
+def merge(
+    known: NDArray[np.uint64], columns: NDArray[np.int32], codes: NDArray[np.uint64], first: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int32]]: ...
 def predict(
     values: NDArray[np.int32],
     first: int,
@@ -123,9 +126,15 @@ def predict(
     classes: NDArray[np.uint8],
     steps: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.uint8]]: ...
+
+predict_portable = predict
+
 def reconstruct(
     base: NDArray[np.int32], flip: NDArray[np.uint8], symbols: NDArray[np.int32], steps: NDArray[np.int32]
 ) -> NDArray[np.int32]: ...
+
+reconstruct_portable = reconstruct
+
 def sh_contexts(
     plane: NDArray[np.int32],
     near: NDArray[np.int32],
@@ -143,11 +152,22 @@ def sh_scatter(
     steps: NDArray[np.int32],
 ) -> None: ...
 def sh_inverse(
-    planes: NDArray[np.int32], steps: NDArray[np.int32], shift: NDArray[np.int32], rows: NDArray[np.int32]
-) -> NDArray[np.float32]: ...
+    planes: NDArray[np.int32],
+    first: int,
+    steps: NDArray[np.int32],
+    shift: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None: ...
+
+sh_inverse_portable = sh_inverse
+
 def diffuse_errors(x: NDArray[np.float32], strength: float, dead_zone: float) -> NDArray[np.int32]: ...
 def pack_bits(fields: NDArray[np.uint32], lengths: NDArray[np.uint8]) -> bytes: ...
 def unpack_bits(payload: bytes, lengths: NDArray[np.uint8]) -> NDArray[np.uint32]: ...
+def refine(
+    payload: bytes, cells: NDArray[np.uint32], exps: NDArray[np.int64], cell: int
+) -> NDArray[np.int64]: ...
 
 # splat_levels.cpp: the decoder and tables are those of rans.cpp
 def decode_channel(
@@ -174,6 +194,21 @@ def decode_sh_level(
     classes: NDArray[np.uint8],
     steps: NDArray[np.int32],
     bounds: NDArray[np.int32],
+) -> None: ...
+def dequantise_level(
+    values: NDArray[np.int32],
+    first: int,
+    logs: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    corner: NDArray[np.int64],
+    unit: float,
+    matrix: NDArray[np.int32],
+    logits: NDArray[np.float32],
+    means: NDArray[np.float32],
+    quats: NDArray[np.float32],
+    log_scales: NDArray[np.float32],
+    opacity_logits: NDArray[np.float32],
+    sh0: NDArray[np.float32],
 ) -> None: ...
 
 # shape.cpp

@@ -61,6 +61,16 @@ def neighbours(codes: U64, coarse: U64) -> I32:
     return np.stack([candidates[rows, best], candidates[rows, second]], 1).astype(np.int32)
 
 
+def merge(known: U64, columns: I32, codes: U64, first: int) -> tuple[U64, I32]:
+    """Sorted uint64 codes with their int32 columns, with those of a level; equal codes in order of decoding.
+
+    known and columns: [m]; codes [n], sorted, whose columns are first, first + 1, ...
+    """
+    at = np.searchsorted(known, codes, side="right")
+    own = np.arange(first, first + len(codes), dtype=np.int32)
+    return np.insert(known, at, codes), np.insert(columns, at, own)
+
+
 def predict(
     values: I32, first: int, near: I32, channel: int, inputs: I32, weights: I32, bias: I32, classes: U8, steps: I32
 ) -> tuple[I32, U8, U8]:
@@ -131,17 +141,17 @@ def sh_scatter(plane: I32, first: int, active: I32, symbols: I32, steps: I32) ->
     plane[first + active] = np.clip(value, -SH_LIMIT, SH_LIMIT)
 
 
-def sh_inverse(planes: I32, steps: I32, shift: I32, rows: I32) -> NDArray[np.float32]:
-    """float32 [n, C]: rows.T @ planes in units of 2**-19, non-zero values first moved towards zero.
+def sh_inverse(planes: I32, first: int, steps: I32, shift: I32, rows: I32, out: NDArray[np.float32]) -> None:
+    """Fill `out` float32 [n, C]: rows.T @ planes in units of 2**-19, non-zero values first moved towards zero.
 
-    planes int32 [columns, n] within +-SH_LIMIT; steps int32 [n]; shift int32 [columns] in units of
-    step / 128; rows int32 [columns, C] within +-127.
+    planes int32 [columns, capacity] within +-SH_LIMIT, of which columns first .. first + n - 1 count; steps
+    int32 [n]; shift int32 [columns] in units of step / 128; rows int32 [columns, C] within +-127.
     """
+    own = planes[:, first : first + len(steps)]
     move = (shift[:, None].astype(np.int64) * steps) >> 7
-    size = np.maximum(np.abs(planes.astype(np.int64)) - move, 0)
-    total = (np.sign(planes) * size).T @ rows.astype(np.int64)
-    result: NDArray[np.float32] = total.astype(np.float32) * np.float32(2.0**-19)
-    return result
+    size = np.maximum(np.abs(own.astype(np.int64)) - move, 0)
+    total = (np.sign(own) * size).T @ rows.astype(np.int64)
+    out[:] = total.astype(np.float32) * np.float32(2.0**-19)
 
 
 def diffuse_errors(x: NDArray[np.float32], strength: float, dead_zone: float) -> I32:
@@ -179,6 +189,20 @@ def unpack_bits(payload: bytes, lengths: U8) -> NDArray[np.uint32]:
     spread[mask] = bits[:total]
     fields: NDArray[np.uint32] = (spread << at).sum(1, dtype=np.uint32)
     return fields
+
+
+def refine(
+    payload: bytes, cells: NDArray[np.uint32], exps: NDArray[np.int64], cell: int
+) -> NDArray[np.int64]:
+    """Lattice points int64 [n, 3]: the middles of what cell - exps bits each leave of cells of 2 ** cell.
+
+    cells uint32 [n, 3]; exps int64 [3, n], cell - 32 .. cell. ValueError: as unpack_bits.
+    """
+    lengths = np.ascontiguousarray((cell - exps.T).astype(np.uint8).ravel())
+    fields = unpack_bits(payload, lengths).reshape(-1, 3).astype(np.int64)
+    half = (np.int64(1) << exps.T) >> 1
+    points: NDArray[np.int64] = (cells.astype(np.int64) << cell) + (fields << exps.T) + half
+    return points
 
 
 _MANTISSAS = np.array(

@@ -12,20 +12,23 @@ KNOTS, SIZES = reference_splats.KNOTS, reference_splats.SIZES
 step_of = reference_splats.step_of
 
 FUSED: bool
-"""Whether decode_channel and decode_sh_level are here: whole steps of a level in one call."""
+"""Whether decode_channel, decode_sh_level and dequantise_level are here: whole steps of a level in one call."""
 
 if importlib.util.find_spec("scenepress.kernels._native") and os.environ.get("SCENEPRESS_BACKEND") != "reference":
     FUSED = True
     from scenepress.kernels._native import (
         decode_channel,
         decode_sh_level,
+        dequantise_level,
         diffuse_errors,
         expand_scales,
+        merge,
         neighbours,
         pack_bits,
         position_exponents,
         predict,
         reconstruct,
+        refine,
         rotation_steps,
         sh_contexts,
         sh_inverse,
@@ -37,11 +40,13 @@ else:
     from scenepress.kernels.reference_splats import (
         diffuse_errors,
         expand_scales,
+        merge,
         neighbours,
         pack_bits,
         position_exponents,
         predict,
         reconstruct,
+        refine,
         rotation_steps,
         sh_contexts,
         sh_inverse,
@@ -58,13 +63,16 @@ __all__ = [
     "SPREADS",
     "decode_channel",
     "decode_sh_level",
+    "dequantise_level",
     "diffuse_errors",
     "expand_scales",
+    "merge",
     "neighbours",
     "pack_bits",
     "position_exponents",
     "predict",
     "reconstruct",
+    "refine",
     "rotation_steps",
     "sh_contexts",
     "sh_inverse",

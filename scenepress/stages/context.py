@@ -90,10 +90,7 @@ class Tile:
 
     def merge(self, codes: U64) -> None:
         """Count the level whose sorted `codes` were just decoded as known."""
-        columns = np.arange(self.filled, self.filled + len(codes), dtype=np.int32)
-        at = np.searchsorted(self.codes, codes, side="right")
-        self.codes = np.insert(self.codes, at, codes)
-        self.columns = np.insert(self.columns, at, columns)
+        self.codes, self.columns = kernels.merge(self.codes, self.columns, codes, self.filled)
         self.filled += len(codes)
 
 

@@ -26,19 +26,18 @@ def encode(offsets: NDArray[np.int64], exps: NDArray[np.int64], cell: int) -> by
     return kernels.pack_bits(fields.ravel().astype(np.uint32), np.ascontiguousarray(lengths.ravel()))
 
 
-def decode(payload: bytes, cells: NDArray[np.int64], exps: NDArray[np.int64], cell: int) -> NDArray[np.int64]:
+def decode(
+    payload: bytes, cells: NDArray[np.uint32], exps: NDArray[np.int64], cell: int
+) -> NDArray[np.int64]:
     """int64 [n, 3] positions from the tile's corner: middles of the refined cells.
 
-    cells int64 [n, 3]: coordinates of the level's cells.
+    cells uint32 [n, 3]: coordinates of the level's cells; exps int64 [3, n], at most `cell`.
 
     Raises:
         BitstreamError: the payload is not exactly as long as the bits it must hold.
     """
-    lengths = (cell - exps.T).astype(np.uint8).ravel()
-    total = int(lengths.sum(dtype=np.int64))
+    total = exps.size * cell - int(exps.sum())
     if len(payload) != (total + 7) // 8:
         raise BitstreamError(f"position refinement: {len(payload)} bytes for {total} bits")
-    fields = context.unpack_bits(payload, np.ascontiguousarray(lengths)).reshape(-1, 3).astype(np.int64)
-    half = (np.int64(1) << exps.T) >> 1
-    points: NDArray[np.int64] = (cells << cell) + (fields << exps.T) + half
-    return points
+    with context.damage():
+        return kernels.refine(payload, cells, exps, cell)

@@ -118,17 +118,20 @@ def decode(
     decoder.finish()
 
 
-def dequantise(coefficients: I32, steps: I32, shift: I32, basis: NDArray[np.int8]) -> NDArray[np.float32]:
-    """float32 [n, K, 3] SH coefficients.
+def dequantise(
+    coefficients: I32, first: int, steps: I32, shift: I32, basis: NDArray[np.int8], out: NDArray[np.float32]
+) -> None:
+    """Fill `out` float32 [n, K, 3], C-contiguous, with the SH coefficients of n splats.
 
-    coefficients int32 [columns, n]; steps int32 [n]; shift int32 [GROUPS]; basis int8 [3 * K, columns].
+    coefficients int32 [columns, capacity], of columns first .. first + n - 1; steps int32 [n]; shift int32
+    [GROUPS]; basis int8 [3 * K, columns].
     """
     bounds = bounds_of(len(coefficients))
     per_column = np.zeros(len(coefficients), np.int32)
     for group in range(1, GROUPS + 1):
         per_column[bounds[group - 1] : bounds[group]] = shift[group - 1]
-    flat = kernels.sh_inverse(coefficients, steps, per_column, np.ascontiguousarray(basis.T).astype(np.int32))
-    return flat.reshape(len(steps), len(basis) // 3, 3)
+    rows = np.ascontiguousarray(basis.T).astype(np.int32)
+    kernels.sh_inverse(coefficients, first, steps, per_column, rows, out.reshape(len(out), len(basis)))
 
 
 def fit_basis(coefficients: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.int8]:
