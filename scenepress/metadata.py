@@ -20,6 +20,7 @@ from scenepress.varint import Buffer
 Codec = Literal["lossless", "splats"]
 Up = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
 Cameras = Literal["given", "synthesised"]
+Background = Literal["black and white", "black", "white", "grey"]
 
 MAX_BYTES = 1 << 16
 MAX_STRING = 1024
@@ -45,6 +46,8 @@ class Quality:
     """Where the cameras came from, of this measurement and of the encoder's sensitivity."""
     against: Literal["source renders"] = "source renders"
     """What the decoded scene was compared with."""
+    background: Background = "black and white"
+    """What was behind the splats; both, one after the other, and the mean of the squared errors."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +90,7 @@ def encode(metadata: Metadata) -> bytes:
     if metadata.quality is not None:
         quality = dataclasses.asdict(metadata.quality)
         quality["psnr"] = None if metadata.quality.psnr == math.inf else metadata.quality.psnr
-        keys = ("psnr", "ssim", "views", "width", "against", "cameras")
+        keys = ("psnr", "ssim", "views", "width", "against", "cameras", "background")
         fields["quality"] = {key: quality[key] for key in keys}
     try:
         payload = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
@@ -160,6 +163,7 @@ def _quality(record: _Object) -> Quality:
         width=record.integer("width", 1, 1_000_000),
         against=record.choice("against", ("source renders",)),
         cameras=record.choice("cameras", get_args(Cameras)),
+        background=record.choice("background", get_args(Background)) if record.has("background") else "black",
     )
 
 

@@ -176,8 +176,8 @@ def _print_rates(rates: Sequence[Rate], splats: int) -> None:
 
 
 def _record(record: Quality) -> str:
-    views = f"{record.views} views ({record.cameras} cameras)"
-    return f"PSNR {_decibels(record.psnr)}, SSIM {record.ssim:.4f}, over {views}"
+    views = f"{record.views} views ({record.cameras} cameras) over {record.background}"
+    return f"PSNR {_decibels(record.psnr)}, SSIM {record.ssim:.4f}, {views}"
 
 
 def _decibels(psnr: float) -> str:

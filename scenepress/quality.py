@@ -43,6 +43,10 @@ Image = NDArray[np.float32]
 """float32 [H, W, 3], sRGB values in [0, 1]."""
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """A JSON value."""
+Background = tuple[float, float, float]
+"""r, g, b in [0, 1] behind the splats."""
+BLACK_AND_WHITE: tuple[Background, ...] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Where the background is not known: what is dark shows over white, what is light over black."""
 Progress = Callable[[str, float], None]
 """Told what is being done and the fraction done, in [0, 1]."""
 
@@ -58,7 +62,8 @@ class ViewQuality:
     height: int
     """Pixels."""
     mse: float
-    """Mean squared error over pixels and channels; 0 means equal images."""
+    """Mean squared error over pixels and channels; 0 means equal images. Over several backgrounds, this and all
+    that follows are means over them."""
     ssim: float
     """At most 1; 1 means equal images."""
     ms_ssim: float | None = None
@@ -140,7 +145,7 @@ def compare(
     b: Splats,
     cameras: Sequence[Camera],
     *,
-    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    background: Background | None = None,
     perceptual: bool = True,
     progress: Progress | None = None,
     on_view: Callable[[Camera, Image, Image], None] | None = None,
@@ -151,10 +156,12 @@ def compare(
         a: the reference.
         b: the scene to judge; brought to the axes of `a` first if its own differ.
         cameras: at least one, in the axes of `a`.
-        background: r, g, b in [0, 1] behind the splats.
+        background: behind the splats. None: over black and over white, and the mean of both: a scene may be shown
+            over anything.
         perceptual: also measure FLIP, SSIMULACRA2 and LPIPS, where installed.
         progress: told how far the work is, after each view.
-        on_view: called with the camera and both renders (float32 [H, W, 3] in [0, 1]) of each view.
+        on_view: called with the camera and both renders (float32 [H, W, 3] in [0, 1]) of each view; over black,
+            if no background is given.
 
     Raises:
         ValueError: no camera.
@@ -168,19 +175,44 @@ def compare(
         b = convert_axes(b, a.axes)
     factor = viewing_scale(a)
     a, b = enlarge(a, factor), enlarge(b, factor)
+    backgrounds = BLACK_AND_WHITE if background is None else (background,)
     views = []
     for k, camera in enumerate(cameras):
         view = enlarge_camera(camera, factor)
-        reference, test = (
-            np.clip(rasterize(scene, view, background=background).color, 0, 1, dtype=np.float32)
-            for scene in (a, b)
-        )
-        views.append(measure(reference, test, camera.name or f"view {k}", perceptual=perceptual))
+        # Rendered once: only what shines through differs.
+        left, right = rasterize(a, view), rasterize(b, view)
+        pairs = [
+            (_over(left.color, left.alpha, rear), _over(right.color, right.alpha, rear)) for rear in backgrounds
+        ]
+        name = camera.name or f"view {k}"
+        views.append(_mean_view([measure(x, y, name, perceptual=perceptual) for x, y in pairs]))
         if on_view:
-            on_view(camera, reference, test)
+            on_view(camera, *pairs[0])
         if progress:
             progress("rendering", (k + 1) / len(cameras))
     return Comparison(tuple(views))
+
+
+def _over(color: Image, alpha: NDArray[np.float32], background: Background) -> Image:
+    """What was rendered over black, over another background, and cut to [0, 1]."""
+    rear = np.asarray(background, np.float32)
+    if rear.any():
+        color = color + (1 - alpha)[:, :, None] * rear
+    clipped: Image = np.clip(color, 0, 1, dtype=np.float32)
+    return clipped
+
+
+def _mean_view(views: Sequence[ViewQuality]) -> ViewQuality:
+    """One view's numbers over several backgrounds, averaged."""
+    return dataclasses.replace(
+        views[0],
+        mse=math.fsum(view.mse for view in views) / len(views),
+        ssim=math.fsum(view.ssim for view in views) / len(views),
+        ms_ssim=_mean([view.ms_ssim for view in views]),
+        flip=_mean([view.flip for view in views]),
+        ssimulacra2=_mean([view.ssimulacra2 for view in views]),
+        lpips=_mean([view.lpips for view in views]),
+    )
 
 
 def measure(reference: Image, test: Image, name: str = "", *, perceptual: bool = True) -> ViewQuality:

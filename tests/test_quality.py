@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scenepress import quality
+from scenepress.render import rasterize
 from scenepress.scene import Camera, Splats
 from scenepress.scene_ops import convert_axes
 
@@ -193,6 +194,7 @@ def test_compare_renders_both_scenes() -> None:
         scene,
         dimmed,
         [camera()] * 2,
+        background=(0, 0, 0),
         progress=lambda *step: steps.append(step),
         on_view=lambda *view: seen.append(view),
     )
@@ -203,6 +205,23 @@ def test_compare_renders_both_scenes() -> None:
     _, reference, test = seen[0]
     assert quality.psnr(reference, test) == comparison.views[0].psnr
     assert quality.compare(scene, scene, [camera()]).psnr == math.inf
+
+
+def test_compare_over_black_and_white_unless_told_otherwise() -> None:
+    """A black splat that is missing costs nothing over black, and leaves a hole over white."""
+    black = dataclasses.replace(blob(), sh0=np.full_like(blob().sh0, -1.8), shN=np.zeros_like(blob().shN))
+    fainter = dataclasses.replace(black, opacity_logits=black.opacity_logits - np.float32(2))
+    over = {
+        rear: quality.compare(black, fainter, [camera()], background=rear) for rear in quality.BLACK_AND_WHITE
+    }
+    errors = [comparison.views[0].mse for comparison in over.values()]
+    assert errors[0] < 1e-6 < 1e-3 < errors[1]
+    both = quality.compare(black, fainter, [camera()])
+    assert both.views[0].mse == pytest.approx(np.mean(errors), rel=1e-6)
+    assert both.ssim == pytest.approx(np.mean([comparison.ssim for comparison in over.values()]))
+    # The composite is what the rasteriser draws over that background.
+    drawn = [rasterize(scene, camera(), background=(1, 1, 1)).color for scene in (black, fainter)]
+    assert quality.mse(*(np.clip(image, 0, 1) for image in drawn)) == pytest.approx(errors[1], rel=1e-5)
 
 
 def test_compare_brings_both_scenes_to_one_coordinate_system() -> None:

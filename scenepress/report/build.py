@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from scenepress.inspection import describe_press
-from scenepress.quality import Image, Progress, compare
+from scenepress.quality import Background, Image, Progress, compare
 from scenepress.report import RatePoint, Report, ViewImages
 from scenepress.scene import Camera, Splats
 
@@ -40,7 +40,7 @@ def build(
     cameras: Sequence[Camera],
     *,
     cameras_note: str,
-    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    background: Background | None = None,
     producer: str = "scenepress",
     progress: Progress | None = None,
 ) -> Report:
@@ -53,7 +53,8 @@ def build(
         encodings: at least one; the first is the subject of the page.
         cameras: at least one, in the axes of `source`.
         cameras_note: a sentence on where they come from.
-        background: r, g, b in [0, 1].
+        background: r, g, b in [0, 1] behind the splats. None: numbers are means over black and white, pictures
+            are over black.
         producer: program and version, for the footer.
         progress: told how far the work is.
     """
