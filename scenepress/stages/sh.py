@@ -27,8 +27,6 @@ UNIT = 4096
 LIMIT = 1 << 17
 """Transform coefficients saturate at +-LIMIT, so that the inverse transform fits 32 bits."""
 BASIS_SAMPLES = 32_768
-SHIFT_UNIT = 128
-"""Reconstruction shifts are in units of step / SHIFT_UNIT."""
 
 
 def bounds_of(columns: int) -> tuple[int, ...]:
