@@ -18,10 +18,10 @@ from scenepress.scene_ops import enlarge, enlarge_camera, viewing_scale
 class Sensitivity:
     """Sums over the pixels of all views, of colours as rendered (0 to 1). Never negative.
 
-    A squared derivative sums the squares over r, g and b. It is the diagonal of the Gauss-Newton matrix:
-    an error of e in one parameter of one splat adds about e^2 times it to the summed squared error of the
-    images. The change of the view-dependent colour with the position is not counted, nor are splats that
-    come to touch, or to miss, a pixel.
+    A squared derivative sums the squares over r, g and b; over an unknown background it is the mean over black
+    and white. It is the diagonal of the Gauss-Newton matrix: an error of e in one parameter of one splat adds
+    about e^2 times it to the summed squared error of the images. The change of the view-dependent colour with
+    the position is not counted, nor are splats that come to touch, or to miss, a pixel.
     """
 
     weight: NDArray[np.float64]
@@ -43,7 +43,7 @@ class Sensitivity:
 def measure(
     splats: Splats,
     cameras: Sequence[Camera],
-    background: Sequence[float] = (0.0, 0.0, 0.0),
+    background: Sequence[float] | None = None,
     magnify: float = 1.0,
 ) -> Sensitivity:
     """Render every camera and gather what each splat does there.
@@ -55,7 +55,8 @@ def measure(
     Args:
         splats: the scene.
         cameras: views; more views of fewer pixels tell more than the reverse.
-        background: r, g, b behind the scene.
+        background: r, g, b behind the scene; splats of its colour hardly matter before it. None if nobody
+            knows: black and white alike.
         magnify: count the pixels as if they were every `magnify`-th of images that many times as large: what is
             smaller than a pixel is not blurred to the pixel's size.
 
@@ -66,6 +67,7 @@ def measure(
         raise ValueError("measure() needs at least one camera")
     if "cpu" not in raster.BACKENDS:
         raise ValueError("measuring significance needs the native module, which is not built here")
+    mean, deviation = ((0.5, 0.5, 0.5), 0.5) if background is None else (background, 0.0)
     factor = viewing_scale(splats)
     splats = enlarge(splats, factor)
     inputs = [raster_input(splats, enlarge_camera(camera, factor)) for camera in cameras]
@@ -74,8 +76,9 @@ def measure(
         np.stack([scene.view for scene in inputs]),
         np.stack([scene.intrinsics for scene in inputs]),
         np.array([[scene.width, scene.height] for scene in inputs], np.int32),
-        np.asarray(background, np.float32),
+        np.asarray(mean, np.float32),
         low_pass=0.3 / magnify**2,
+        deviation=deviation,
     )
     columns = np.ascontiguousarray(table[:, :4].T)
     return Sensitivity(

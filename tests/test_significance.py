@@ -17,10 +17,9 @@ from tests.test_render import camera, random_splats
 REAR = np.array([0.3, 0.1, 0.6])
 
 
-def image(scene: RasterInput) -> np.ndarray:
-    return reference_render.blend(
-        reference_render.project(scene), scene.width, scene.height, REAR
-    )[0]
+def image(scene: RasterInput, background: np.ndarray = REAR) -> np.ndarray:
+    projected = reference_render.project(scene)
+    return reference_render.blend(projected, scene.width, scene.height, background)[0]
 
 
 def soft_splats(antialiased: bool) -> Splats:
@@ -73,6 +72,29 @@ def test_derivatives_are_those_of_the_reference(what: str, antialiased: bool) ->
     assert (expected > 0).mean() > 0.5
 
 
+@pytest.mark.parametrize("what", ["opacity", "position"])
+def test_an_unknown_background_is_black_or_white(what: str) -> None:
+    splats, view = soft_splats(False), camera(60, 44)
+    found = getattr(measure(splats, [view]), what).reshape(len(splats), -1)
+    scene, step = raster_input(splats, view), 1e-6
+    expected = np.zeros_like(found)
+    for background in (np.zeros(3), np.ones(3)):
+        for i in range(len(splats)):
+            for axis in range(found.shape[1]):
+                up, down = (image(changed(scene, i, what, axis, sign * step), background) for sign in (1, -1))
+                expected[i, axis] += 0.5 * (((up - down) / (2 * step)) ** 2).sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
+def test_a_splat_of_the_background_matters_unless_that_is_known() -> None:
+    splats, view = random_splats(1, 4, degree=0), camera()
+    black = dataclasses.replace(splats, sh0=np.full((1, 3), -10, np.float32))
+    assert measure(black, [view], (0, 0, 0)).opacity == 0
+    unknown, white = measure(black, [view]), measure(black, [view], (1, 1, 1))
+    assert unknown.opacity == pytest.approx(white.opacity / 2, rel=1e-5)
+    assert unknown.weight_squared == white.weight_squared > 0
+
+
 def test_weights_are_derivatives_with_colour() -> None:
     splats, view = random_splats(50, 6, degree=0), camera(80, 60)
     found = measure(splats, [view])
@@ -98,8 +120,9 @@ def test_views_add_up_and_threads_do_not_matter() -> None:
             np.stack([scene.view for scene in which]),
             np.stack([scene.intrinsics for scene in which]),
             np.array([[scene.width, scene.height] for scene in which], np.int32),
-            np.zeros(3, np.float32),
+            np.full(3, 0.5, np.float32),
             *how,
+            deviation=0.5,
         )
 
     whole = table(scenes, False, 1)

@@ -34,12 +34,12 @@ nb::tuple rasterize(Input2<float> means, Input2<float> quats, Input2<float> log_
   return nb::make_tuple(color, alpha);
 }
 
-// views: float64 [V, 4, 4]; intrinsics: float64 [V, 4]; sizes: int32 [V, 2], width and height. Result: float64
-// [N, 13], as measure_cpu() says.
+// views: float64 [V, 4, 4]; intrinsics: float64 [V, 4]; sizes: int32 [V, 2], width and height; background and
+// deviation: a Backdrop. Result: float64 [N, 13], as measure_cpu() says.
 Array<double> measure_splats(Input2<float> means, Input2<float> quats, Input2<float> log_scales,
                              Input1<float> opacity_logits, Input2<float> sh0, Input3<float> shN, bool antialiased,
                              Input3<double> views, Input2<double> intrinsics, Input2<int32_t> sizes,
-                             Input1<float> background, float low_pass, bool portable, int threads,
+                             Input1<float> background, float deviation, float low_pass, bool portable, int threads,
                              int64_t tile_budget) {
   if (!(low_pass > 0)) throw std::invalid_argument("the low-pass must be positive");
   const SplatArrays splats = SceneArrays{means, quats, log_scales, opacity_logits, sh0, shN, antialiased}.arrays();
@@ -51,9 +51,10 @@ Array<double> measure_splats(Input2<float> means, Input2<float> quats, Input2<fl
   for (size_t v = 0; v < count; ++v)
     cameras.push_back(pinhole(views.data() + 16 * v, intrinsics.data() + 4 * v, sizes.data()[2 * v],
                               sizes.data()[2 * v + 1], low_pass));
+  const Backdrop backdrop{{background.data()[0], background.data()[1], background.data()[2]}, deviation};
   auto out = new_array<double>({means.shape(0), static_cast<size_t>(kSensitivities)});
   without_gil([&] {
-    measure_cpu(splats, cameras.data(), static_cast<int64_t>(count), background.data(),
+    measure_cpu(splats, cameras.data(), static_cast<int64_t>(count), backdrop,
                 options(portable, threads, tile_budget), out.data());
   });
   return out;

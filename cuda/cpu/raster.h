@@ -9,6 +9,7 @@
 namespace scenepress {
 
 struct TilePixels;
+struct MeasuredTile;
 
 // A visible splat; the bits of a positive float order like the float.
 struct DepthKey {
@@ -30,7 +31,7 @@ struct RasterKernels {
   int64_t (*list_tiles)(const Footprint*, const uint32_t* splats, int64_t count, int columns, int rows,
                         TileEntry* list, int64_t* counts);
   void (*blend_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, TilePixels*);
-  void (*measure_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, TilePixels*,
+  void (*measure_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, MeasuredTile*,
                        PixelSums*);
 };
 
@@ -56,10 +57,18 @@ void rasterize_cpu(const SplatArrays& splats, const Pinhole& camera, const float
 
 constexpr int kSensitivities = 4 + kShapeSlots;
 
+// What is known of the background: the mean of each channel, and the standard deviation that all three have.
+// Squared changes are means over it. With colour C and alpha A, the change dC - B dA of a channel over background
+// B has the mean square (dC - mean dA)^2 + deviation^2 dA^2.
+struct Backdrop {
+  float mean[3];
+  float deviation;
+};
+
 // out: [count, kSensitivities], set: sums over all views and pixels of alpha * transmittance, of its square, its
 // largest value, then the squared changes of colour with ln opacity and with the shape slots of
 // core/sensitivity.h. Does not depend on `threads`: views are summed in order.
-void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t views, const float* background,
+void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t views, const Backdrop& backdrop,
                  const RasterOptions& options, double* out);
 
 }  // namespace scenepress

@@ -22,6 +22,14 @@ struct TilePixels {
   alignas(32) float b[kTilePixels];
 };
 
+// A tile on its way through measure_tile(): r, g, b hold the colour still to come, that is what lies behind, the
+// background's mean included, times the transmittance.
+struct MeasuredTile {
+  TilePixels pixels;
+  // What shows of the background in the end, times the root of the summed variances of its channels.
+  alignas(32) float unsure[kTilePixels];
+};
+
 // Rows and halves of a tile that a footprint may touch.
 struct TileSpan {
   int first_row, last_row, first_half, last_half;  // inclusive
@@ -147,12 +155,12 @@ struct LaneSums {
   }
 };
 
-// Blends 8 pixels and gathers what they say about the splat. pixels->r, g, b hold the colour still to come: what
-// lies behind, background included, times the transmittance. Powers of u1 go to row[0..5). False if nothing was
+// Blends 8 pixels and gathers what they say about the splat. Powers of u1 go to row[0..5). False if nothing was
 // drawn.
 template <typename Lanes>
 static inline bool measure_pixels(const Footprint& f, Lanes across, Lanes peak, float u1_scale, int at,
-                                  TilePixels* pixels, Lanes* row, LaneSums<Lanes>* sums) {
+                                  MeasuredTile* tile, Lanes* row, LaneSums<Lanes>* sums) {
+  TilePixels* pixels = &tile->pixels;
   const Lanes exponent = Lanes::fnma(Lanes::splat(f.along) * across, across, peak);
   const Lanes before = Lanes::load(pixels->transmittance + at);
   const Lanes touched = Lanes::where_positive(Lanes::not_less(exponent, Lanes::splat(kLog2MinAlpha)), before);
@@ -166,7 +174,9 @@ static inline bool measure_pixels(const Footprint& f, Lanes across, Lanes peak, 
   // d colour / d ln alpha = weight * (colour - colour behind); none where alpha is held at its limit.
   const Lanes uncover = Lanes::both(weight / after, drawn);
   float* const planes[3] = {pixels->r, pixels->g, pixels->b};
-  Lanes square = Lanes::splat(0.f);
+  // What shows of the background in the end holds 1 - alpha as a factor, so it falls by this part of itself.
+  const Lanes unsure = uncover * Lanes::load(tile->unsure + at);
+  Lanes square = unsure * unsure;
   for (int c = 0; c < 3; ++c) {
     const Lanes own = weight * Lanes::splat(f.rgb[c]);
     const Lanes behind = Lanes::load(planes[c] + at) - own;
@@ -186,13 +196,13 @@ static inline bool measure_pixels(const Footprint& f, Lanes across, Lanes peak, 
   return true;
 }
 
-// Adds to sums[ids[i]] what this tile says about each splat. pixels: as blend_tile() starts, but r, g, b are the
-// finished colours of the tile, background included.
+// Adds to sums[ids[i]] what this tile says about each splat. Transmittances are as blend_tile() starts, r, g, b
+// the finished colours of the tile.
 template <typename Lanes>
 static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64_t count, float left, float top,
-                         TilePixels* pixels, PixelSums* sums) {
+                         MeasuredTile* tile, PixelSums* sums) {
   const Lanes centres[2] = {Lanes::ramp(0.5f), Lanes::ramp(8.5f)};
-  unsigned unfinished = unfinished_rows<Lanes>(*pixels);
+  unsigned unfinished = unfinished_rows<Lanes>(tile->pixels);
   for (int64_t i = 0; i < count && unfinished; ++i) {
     if (i + 8 < count) __builtin_prefetch(footprints + ids[i + 8]);
     const Footprint& f = footprints[ids[i]];
@@ -209,15 +219,15 @@ static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64
                          Lanes::splat(0.f)};
       bool row_drawn = false;
       for (int half = span.first_half; half <= span.last_half; ++half)
-        row_drawn |= measure_pixels(f, centres[half] - ridge, peak, scale.u1, row * kTile + half * 8, pixels,
-                                    powers, &total);
+        row_drawn |=
+            measure_pixels(f, centres[half] - ridge, peak, scale.u1, row * kTile + half * 8, tile, powers, &total);
       if (!row_drawn) continue;
       drawn = true;
       Lanes u2_power = Lanes::splat(1.f);
       const Lanes u2 = Lanes::splat(scale.u2 * terms.dy);
       for (int j = 0, m = 0; j < 5; ++j, u2_power = u2_power * u2)
         for (int p = 0; p + j < 5; ++p, ++m) total.values[m] = Lanes::fma(powers[p], u2_power, total.values[m]);
-      if (row_finished<Lanes>(*pixels, row)) unfinished &= ~(1u << row);
+      if (row_finished<Lanes>(tile->pixels, row)) unfinished &= ~(1u << row);
     }
     if (drawn) total.add_to(sums + ids[i]);
   }

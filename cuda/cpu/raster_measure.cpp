@@ -43,31 +43,37 @@ class TileWalk {
   TileBins bins_;
 };
 
+// From the pixels that blend_tile() left to what measure_tile() starts with.
+void begin_measuring(const Pinhole& camera, int left, int top, const Backdrop& backdrop, MeasuredTile* tile) {
+  const float deviation = std::sqrt(3.f) * backdrop.deviation;  // of all three channels together
+  TilePixels fresh;
+  clear_tile(camera, left, top, &fresh);
+  const TilePixels& finished = tile->pixels;
+  for (int i = 0; i < kTilePixels; ++i) {
+    const float rest = std::fabs(finished.transmittance[i]);
+    fresh.r[i] = finished.r[i] + rest * backdrop.mean[0];
+    fresh.g[i] = finished.g[i] + rest * backdrop.mean[1];
+    fresh.b[i] = finished.b[i] + rest * backdrop.mean[2];
+    tile->unsure[i] = rest * deviation;
+  }
+  tile->pixels = fresh;
+}
+
 // sums: [splats.count], zero on entry.
-void measure_view(const SplatArrays& splats, const Pinhole& camera, const float* background,
+void measure_view(const SplatArrays& splats, const Pinhole& camera, const Backdrop& backdrop,
                   const RasterOptions& options, PixelSums* sums) {
   const TileGrid grid(camera);
   const VisibleSplats visible = find_visible(splats, camera, options.kernels, 1);
   const Footprint* footprints = visible.footprints.get();
-  const std::unique_ptr<TilePixels[]> tiles(new TilePixels[static_cast<size_t>(grid.count())]);
+  const std::unique_ptr<MeasuredTile[]> tiles(new MeasuredTile[static_cast<size_t>(grid.count())]);
   for (int64_t tile = 0; tile < grid.count(); ++tile)
-    clear_tile(camera, grid.left(tile), grid.top(tile), &tiles[static_cast<size_t>(tile)]);
+    clear_tile(camera, grid.left(tile), grid.top(tile), &tiles[static_cast<size_t>(tile)].pixels);
   TileWalk walk(visible, grid, options);
   walk.run([&](int64_t tile, float left, float top, const uint32_t* ids, int64_t count) {
-    options.kernels.blend_tile(footprints, ids, count, left, top, &tiles[static_cast<size_t>(tile)]);
+    options.kernels.blend_tile(footprints, ids, count, left, top, &tiles[static_cast<size_t>(tile)].pixels);
   });
-  for (int64_t tile = 0; tile < grid.count(); ++tile) {
-    TilePixels& finished = tiles[static_cast<size_t>(tile)];
-    TilePixels fresh;
-    clear_tile(camera, grid.left(tile), grid.top(tile), &fresh);
-    for (int i = 0; i < kTilePixels; ++i) {
-      const float rest = std::fabs(finished.transmittance[i]);
-      fresh.r[i] = finished.r[i] + rest * background[0];
-      fresh.g[i] = finished.g[i] + rest * background[1];
-      fresh.b[i] = finished.b[i] + rest * background[2];
-    }
-    finished = fresh;
-  }
+  for (int64_t tile = 0; tile < grid.count(); ++tile)
+    begin_measuring(camera, grid.left(tile), grid.top(tile), backdrop, &tiles[static_cast<size_t>(tile)]);
   walk.run([&](int64_t tile, float left, float top, const uint32_t* ids, int64_t count) {
     options.kernels.measure_tile(footprints, ids, count, left, top, &tiles[static_cast<size_t>(tile)], sums);
   });
@@ -87,7 +93,7 @@ void add_splat(const SplatArrays& splats, int64_t i, const Pinhole& camera, cons
 
 }  // namespace
 
-void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t views, const float* background,
+void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t views, const Backdrop& backdrop,
                  const RasterOptions& options, double* out) {
   std::fill(out, out + splats.count * kSensitivities, 0.);
   const int64_t bytes = std::max<int64_t>(splats.count, 1) * static_cast<int64_t>(sizeof(PixelSums));
@@ -100,7 +106,7 @@ void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t view
         [&](int64_t v) {
           auto& own = sums[static_cast<size_t>(v)];
           own.assign(static_cast<size_t>(splats.count), PixelSums{});
-          measure_view(splats, cameras[first + v], background, options, own.data());
+          measure_view(splats, cameras[first + v], backdrop, options, own.data());
         },
         options.threads);
     constexpr int64_t kChunk = 4096;

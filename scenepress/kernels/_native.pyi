@@ -88,6 +88,7 @@ def measure_splats(
     intrinsics: NDArray[np.float64],
     sizes: NDArray[np.int32],
     background: NDArray[np.float32],
+    deviation: float,
     low_pass: float,
     portable: bool,
     threads: int,

@@ -41,16 +41,17 @@ if importlib.util.find_spec("scenepress.kernels._native"):
         threads: int = 0,
         tile_budget: int = 0,
         low_pass: float = 0.3,
+        deviation: float = 0.0,
     ) -> NDArray[np.float64]:
         """Sensitivities [N, 13] over all views; the camera in `scene` is not used.
 
         Columns: weight, weight squared, largest weight, opacity, position 3, log scale 3, rotation 3.
-        views: [V, 4, 4]; intrinsics: [V, 4]; sizes: [V, 2] (width, height); low_pass: added to both
-        variances on the image, in px^2; threads, tile_budget: 0 for
-        the usual ones.
+        views: [V, 4, 4]; intrinsics: [V, 4]; sizes: [V, 2] (width, height); background: [3], its mean;
+        deviation: its standard deviation in each channel; low_pass: added to both variances on the image,
+        in px^2; threads, tile_budget: 0 for the usual ones.
         """
         arrays, how = scene[:7], (portable, threads, tile_budget)
-        return _native.measure_splats(*arrays, views, intrinsics, sizes, background, low_pass, *how)
+        return _native.measure_splats(*arrays, views, intrinsics, sizes, background, deviation, low_pass, *how)
 
 if importlib.util.find_spec("scenepress.kernels._native_cuda"):
     from scenepress.kernels import _native_cuda
