@@ -7,6 +7,7 @@
 #include "core/bits.h"
 #include "cpu/error_diffusion.h"
 #include "cpu/sh_planes.h"
+#include "cpu/shape.h"
 
 namespace scenepress {
 
@@ -20,20 +21,14 @@ Array<int32_t> neighbours_array(Input1<uint64_t> codes, Input1<uint64_t> coarse)
   return out;
 }
 
-// Sorted codes known before and those of a level, both with their columns, as one sorted list; equal codes in
-// order of decoding.
 nb::tuple merge_arrays(Input1<uint64_t> known, Input1<int32_t> columns, Input1<uint64_t> codes, int32_t first) {
   const size_t m = known.shape(0), n = codes.shape(0);
   check(columns.shape(0) == m, "merge: lengths differ");
   auto merged = new_array<uint64_t>({m + n});
   auto merged_columns = new_array<int32_t>({m + n});
   without_gil([&] {
-    for (size_t i = 0, j = 0, k = 0; k < m + n; ++k) {
-      const bool old = j == n || (i < m && known.data()[i] <= codes.data()[j]);
-      merged.data()[k] = old ? known.data()[i] : codes.data()[j];
-      merged_columns.data()[k] = old ? columns.data()[i] : first + static_cast<int32_t>(j);
-      ++(old ? i : j);
-    }
+    merge_codes({known.data(), columns.data(), int64_t(m)}, codes.data(), int64_t(n), first, merged.data(),
+                merged_columns.data());
   });
   return nb::make_tuple(merged, merged_columns);
 }
@@ -187,7 +182,6 @@ Array<uint32_t> unpack_bits_array(nb::bytes payload, Input1<uint8_t> lengths) {
   return out;
 }
 
-// Lattice points int64 [n, 3] below cells [n, 3] of 2^cell, from a payload of cell - exps [3, n] bits each.
 Array<int64_t> refine_array(nb::bytes payload, Input2<uint32_t> cells, Input2<int64_t> exps, int cell) {
   const size_t n = cells.shape(0);
   check(cells.shape(1) == 3 && exps.shape(0) == 3 && exps.shape(1) == n && cell >= 0 && cell <= 62,
@@ -203,18 +197,7 @@ Array<int64_t> refine_array(nb::bytes payload, Input2<uint32_t> cells, Input2<in
   const uint8_t* data = reinterpret_cast<const uint8_t*>(payload.c_str());
   check_bits(data, int64_t(payload.size()), total);
   auto out = new_array<int64_t>({n, 3});
-  without_gil([&] {
-    int64_t at = 0;
-    for (size_t i = 0; i < n; ++i)
-      for (size_t k = 0; k < 3; ++k) {
-        const int64_t e = exps.data()[k * n + i];
-        const int length = static_cast<int>(cell - e);
-        const uint64_t whole = uint64_t{cells.data()[3 * i + k]} << cell;
-        const uint64_t field = uint64_t{get_bits(data, at, length)} << e;
-        out.data()[3 * i + k] = static_cast<int64_t>(whole + field + ((uint64_t{1} << e) >> 1));
-        at += length;
-      }
-  });
+  without_gil([&] { refine_positions(data, cells.data(), exps.data(), int64_t(n), cell, out.data()); });
   return out;
 }
 

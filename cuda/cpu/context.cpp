@@ -25,6 +25,17 @@ void neighbours(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_
   }
 }
 
+void merge_codes(const KnownCodes& known, const uint64_t* codes, int64_t n, int32_t first, uint64_t* merged,
+                 int32_t* merged_columns) {
+  int64_t i = 0, j = 0;
+  for (int64_t k = 0; k < known.count + n; ++k) {
+    const bool old = j == n || (i < known.count && known.codes[i] <= codes[j]);
+    merged[k] = old ? known.codes[i] : codes[j];
+    merged_columns[k] = old ? known.columns[i] : first + static_cast<int32_t>(j);
+    ++(old ? i : j);
+  }
+}
+
 void predict(const Prediction& p, int64_t n, bool portable, int32_t* base, uint8_t* context, uint8_t* flip) {
   const int64_t begin = by_eights(n, portable);
 #if defined(__x86_64__)

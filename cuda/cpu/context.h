@@ -8,6 +8,18 @@ namespace scenepress {
 // out int32 [n, 2]: indices of two near coarse codes of every code; both inputs sorted, m > 0.
 void neighbours(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_t m, int32_t* out);
 
+// Sorted codes, and the tile's column of each.
+struct KnownCodes {
+  const uint64_t* codes;
+  const int32_t* columns;
+  int64_t count;
+};
+
+// Merges the n sorted codes of a level, whose columns are first, first + 1, ...; equal codes stay in order of
+// decoding. merged, merged_columns: [known.count + n].
+void merge_codes(const KnownCodes& known, const uint64_t* codes, int64_t n, int32_t first, uint64_t* merged,
+                 int32_t* merged_columns);
+
 struct Prediction {
   const int32_t* values;    // [channels, capacity]
   int64_t capacity, first;  // columns; the level's rows start at column `first`

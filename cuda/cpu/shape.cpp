@@ -3,6 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/bits.h"
+
 namespace scenepress {
 
 void expand_scales(const int32_t* coded, int64_t n, const ScaleCurve& curve, int32_t* out) {
@@ -37,6 +39,20 @@ void position_exponents(const PositionSteps& s, const uint8_t* classes, const in
     position_exponents(s, classes[i], scale, matrix, e, w);
     for (int k = 0; k < 3; ++k) exponents[k * n + i] = e[k], world[k * n + i] = w[k];
   }
+}
+
+void refine_positions(const uint8_t* bits, const uint32_t* cells, const int64_t* exponents, int64_t n, int cell,
+                      int64_t* out) {
+  int64_t at = 0;
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t k = 0; k < 3; ++k) {
+      const int64_t e = exponents[k * n + i];
+      const int length = static_cast<int>(cell - e);
+      const uint64_t whole = uint64_t{cells[3 * i + k]} << cell;
+      const uint64_t field = uint64_t{get_bits(bits, at, length)} << e;
+      out[3 * i + k] = static_cast<int64_t>(whole + field + ((uint64_t{1} << e) >> 1));
+      at += length;
+    }
 }
 
 }  // namespace scenepress
