@@ -9,7 +9,8 @@ the encoder has seen. "encoder's own": synthesised cameras, the very ones that t
 flattering test. "elsewhere": synthesised cameras of the same kind that it has not seen. "wide": the latter with a
 field of view that holds more than the encoder looked at. The encoder's cameras are "synthesised" or "given": the
 training views. Sources that were quantised before are seen from "elsewhere" only. A .press file is what
-codecs.splats.encode returns.
+codecs.splats.encode returns. Scenes trained from photographs or over white are seen over black or over white; all
+others over both, since they may be shown over anything: views over either count alike.
 
 Speed (cases "encode", "decode", "memory"): wall clock and processor seconds of all threads. Splats pruned by the
 encoder are not decoded: both counts give a rate. SPZ is decoded in the same run by our reader, and by Niantic's
@@ -78,7 +79,8 @@ class Source:
 
     name: str
     path: str
-    background: float = 0.0
+    background: float | None = None
+    """Of all renders; None: over black and over white, which count alike."""
     held_out: str = ""
     """Evaluation cameras; synthesised without."""
     training: str = ""
@@ -124,24 +126,29 @@ class Evaluation:
     name: str
     cameras: Sequence[Camera]
     references: Sequence[NDArray[np.float32]]
-    background: float
+    """Of every camera, over every background."""
+    background: float | None
 
     @classmethod
-    def of(cls, name: str, splats: Splats, cameras: Sequence[Camera], background: float) -> Evaluation:
-        return cls(name, cameras, [draw(splats, camera, background) for camera in cameras], background)
+    def of(cls, name: str, splats: Splats, cameras: Sequence[Camera], background: float | None) -> Evaluation:
+        return cls(name, cameras, draw(splats, cameras, background), background)
 
     def score(self, splats: Splats) -> Score:
-        images = [draw(splats, camera, self.background) for camera in self.cameras]
-        pairs = list(zip(self.references, images, strict=True))
+        pairs = list(zip(self.references, draw(splats, self.cameras, self.background), strict=True))
         errors = [quality.mse(*pair) for pair in pairs]
         bad = [float((np.abs(a - b).max(2) > BAD).mean()) for a, b in pairs]
         mean = math.fsum(errors) / len(errors)
         return Score(quality.decibels(mean), quality.decibels(max(errors)), statistics.fmean(bad))
 
 
-def draw(splats: Splats, camera: Camera, background: float) -> NDArray[np.float32]:
-    """float32 [H, W, 3] within [0, 1]."""
-    return np.clip(rasterize(splats, camera, background=[background] * 3).color, 0, 1)
+def draw(splats: Splats, cameras: Sequence[Camera], background: float | None) -> list[NDArray[np.float32]]:
+    """float32 [H, W, 3] within [0, 1], camera by camera; over black and over white if `background` is None."""
+    images = []
+    for camera in cameras:
+        image = rasterize(splats, camera)
+        for rear in (0.0, 1.0) if background is None else (background,):
+            images.append(np.clip(image.color + np.float32(rear) * (1 - image.alpha)[:, :, None], 0, 1))
+    return images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,6 +326,7 @@ def _common(scene: Scene, cameras: str, evaluation: str) -> dict[str, harness.Va
         "scene": scene.source.name, "splats": len(scene.splats), "sh_degree": scene.splats.sh_degree,
         "lossy_source": scene.source.lossy, "source_bytes": scene.file_bytes,
         "encoder_cameras": cameras, "evaluation": evaluation,
+        "background": {None: "black and white", 0.0: "black", 1.0: "white"}[scene.source.background],
     }  # fmt: skip
 
 
@@ -357,7 +365,7 @@ def save_pictures(folder: Path, scene: Scene, cameras: str, point: Point) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     copy = codec.decode(point.data)
     for evaluation in scene.evaluations:
-        images = [draw(copy, camera, evaluation.background) for camera in evaluation.cameras]
+        images = draw(copy, evaluation.cameras, evaluation.background)
         worst = max(range(len(images)), key=lambda k: quality.mse(evaluation.references[k], images[k]))
         for k in sorted({0, worst}):
             reference, image = evaluation.references[k], images[k]

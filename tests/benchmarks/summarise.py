@@ -102,7 +102,8 @@ LOAD = Column("load", load)
 PSNR = "equal"
 """For an infinite PSNR."""
 SIZE = (
-    text("scene"), number("sh_degree", "SH", 0), text("encoder_cameras"), text("evaluation"), text("peer"),
+    text("scene"), number("sh_degree", "SH", 0), text("encoder_cameras"), text("evaluation"), text("background"),
+    text("peer"),
     number("peer_bytes_per_splat", "its B/splat", 2), number("peer_psnr", "its PSNR", 2, missing=PSNR),
     number("bytes_per_splat", "B/splat", 2), number("psnr", "PSNR", 2, missing=PSNR),
     number("peer_worst_view_psnr", "its worst view", 1, missing=PSNR),
@@ -123,8 +124,8 @@ TABLES = (
           lambda d: d.get("case") == "size" and bool(d.get("lossy_source")), SIZE_KEYS, SIZE, RATIO),
     Table("The default preset", "splats", "`balanced`, against renders of the source. Bad pixels: percent of "
           "pixels with an error above 0.25.", case("preset"), ("scene", "encoder_cameras", "evaluation", "preset"),
-          (text("scene"), text("encoder_cameras"), text("evaluation"), number("splats", "splats", 0),
-           number("press_splats", "kept", 0), number("bytes", "bytes", 0),
+          (text("scene"), text("encoder_cameras"), text("evaluation"), text("background"),
+           number("splats", "splats", 0), number("press_splats", "kept", 0), number("bytes", "bytes", 0),
            number("bytes_per_splat", "B/splat", 2), number("psnr", "PSNR", 2),
            number("worst_view_psnr", "worst view", 2), number("bad_pixels", "bad pixels, %", 3, 100))),
     Table("Encode, preset balanced", "splats", "Splats of the source.", case("encode"),
