@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,28 @@ from typing import Annotated, Literal, TextIO, Union
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
+
+from scenepress import usage
+
+
+def _whole_number(words: list[str]) -> int:
+    try:
+        return int(words[0])
+    except ValueError:
+        raise ValueError(f"{words[0]!r} is not a whole number") from None
+
+
+def _count(metavar: str) -> PrimitiveConstructorSpec[int | None]:
+    """An optional whole number; the type alone would make a bad one's message speak of types."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=_whole_number,
+        is_instance=lambda value: value is None or isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    )
+
 
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 Background = Literal["black", "white", "grey"]
@@ -61,7 +84,7 @@ class Decompress:
     """The file to decode."""
     output: Annotated[Path, arg(aliases=("-o",), metavar="OUT")]
     """The file to write; its suffix names the format: .ply, .spz, .sog, .splat or .glb."""
-    levels: Annotated[int | None, arg(metavar="K")] = None
+    levels: Annotated[int | None, _count("K")] = None
     """Decode only the K coarsest levels of detail."""
     allow_truncated: bool = False
     """Accept a file that was cut short, and decode the levels that are complete."""
@@ -97,9 +120,9 @@ class Compare:
     """The reference."""
     b: Annotated[Positional[Path], arg(metavar="B")]
     """The scene to judge."""
-    views: Annotated[int | None, arg(metavar="N")] = None
+    views: Annotated[int | None, _count("N")] = None
     """How many views: 8 made up from A, or all of --cameras."""
-    size: Annotated[int | None, arg(metavar="W")] = None
+    size: Annotated[int | None, _count("W")] = None
     """Width of the renders in pixels: 400, or as --cameras says."""
     cameras: CameraFile = None
     """transforms.json, cameras.json or a COLMAP folder."""
@@ -119,7 +142,7 @@ class Render:
     """The image to write: .png, .webp or .jpg."""
     camera: Annotated[str | None, arg(metavar="FILE[:VIEW]")] = None
     """A camera file, and which of its cameras by number or name (else the first)."""
-    size: Annotated[int | None, arg(metavar="W")] = None
+    size: Annotated[int | None, _count("W")] = None
     """Width in pixels: 800, or as --camera says."""
     background: Background = "black"
     """Behind the splats."""
@@ -129,30 +152,63 @@ class Render:
 Command = Union[Compress, Decompress, Convert, Inspect, Compare, Render]  # noqa: UP007
 
 
+COMMANDS = ("compress", "decompress", "convert", "inspect", "compare", "render")
+"""Names of the commands, in the order of Command."""
+READER_GONE = 141
+"""The exit code where nobody reads stdout any more, as a shell tells of SIGPIPE."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 (bad data), 2 (bad usage) or 130 (interrupted)."""
+    """Run one command; the exit code is 0, 1 (bad data), 2 (bad usage), 130 (interrupted) or 141 (pipe closed)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # Help and names of files may hold what it cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with _flushed():
+            return _main(arguments)
+    except BrokenPipeError:  # `| head` has read enough: no fault of anybody.
+        return READER_GONE
+    except KeyboardInterrupt:
+        print("scenepress: interrupted", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         from scenepress import __version__
 
         print(f"scenepress {__version__}")
         return 0
-    for stream in (sys.stdout, sys.stderr):  # Help and names of files may hold what it cannot show.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    command = tyro.cli(
-        Command,
-        prog="scenepress",
-        description="Compress Gaussian-splat scenes into one small file, and prove how good it is.",
-        args=arguments,
-        config=(FlagCreatePairsOff,),
-    )
     try:
-        with _warnings_as_lines(), _terminated_cleanly():
-            return _run(command)
-    except KeyboardInterrupt:
-        print("scenepress: interrupted", file=sys.stderr)
-        return 130
+        command = _parse(arguments)
+    except UsageError as error:
+        return _fail(error, 2)
+    with _warnings_as_lines(), _terminated_cleanly():
+        return _run(command)
+
+
+def _parse(arguments: list[str]) -> Command:
+    """The command that was asked for. Asked for help, tyro prints it and raises SystemExit.
+
+    Raises:
+        UsageError: no command can be made of the arguments; the message is one line.
+    """
+    helps = not {"-h", "--help"}.isdisjoint(arguments)
+    with usage.captured(wide=not helps) as said:
+        try:
+            return tyro.cli(
+                Command,
+                prog="scenepress",
+                description="Compress Gaussian-splat scenes into one small file, and prove how good it is.",
+                args=arguments,
+                config=(FlagCreatePairsOff,),
+            )
+        except SystemExit as stop:
+            if not stop.code:
+                raise
+    named = [name for name in arguments[:1] if name in COMMANDS]
+    raise UsageError(usage.in_one_line(said.getvalue(), " ".join(["scenepress", *named])))
 
 
 def _run(command: Command) -> int:
@@ -163,6 +219,8 @@ def _run(command: Command) -> int:
         commands.run(command)
     except UsageError as error:
         return _fail(error, 2)
+    except BrokenPipeError:
+        raise
     except (BitstreamError, FormatError, OSError) as error:
         return _fail(error, 1)
     except MemoryError:
@@ -185,6 +243,31 @@ def warn(message: str) -> None:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split())
+
+
+@contextlib.contextmanager
+def _flushed() -> Iterator[None]:
+    """Have stdout and stderr written out at the end, while a closed pipe can still be told from a fault.
+
+    Whoever closed it gets nothing more: at its own end Python would flush again, and complain.
+
+    Raises:
+        BrokenPipeError: nobody reads one of the two.
+    """
+    try:
+        yield
+    finally:
+        gone = None
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError as error:
+                gone = error
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
+        if gone is not None:
+            raise gone
 
 
 @contextlib.contextmanager
