@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from scenepress import __version__, container, metadata
-from scenepress.files import PathLike, write_whole
+from scenepress.files import PathLike, require_regular, write_whole
 from scenepress.inspection import Inspection, describe, describe_press
 from scenepress.scene import Axes, Camera, Splats
 
@@ -32,7 +32,7 @@ def load(path: PathLike) -> Splats:
         OSError: the file cannot be read.
     """
     if is_press(path):
-        return decompress(Path(path).read_bytes())
+        return decompress(read_press(path))
     from scenepress.formats import table
 
     return table.read(Path(path))
@@ -103,7 +103,8 @@ def decompress(
 
     Args:
         data: the bytes of the file.
-        levels: decode only this many levels of detail, from the coarsest on: fewer splats, whole scene.
+        levels: decode only this many levels of detail, from the coarsest on: fewer splats, whole scene. All
+            there are if the file has fewer.
         allow_truncated: accept a file that was cut short, and decode the levels that are complete.
 
     Raises:
@@ -129,7 +130,7 @@ def inspect(path: PathLike) -> Inspection:
     from scenepress.scene_ops import audit
 
     if is_press(path):
-        data = Path(path).read_bytes()
+        data = read_press(path)
         kind, press, scene = "press", describe_press(data), decompress(data)
     else:
         from scenepress.formats import table
@@ -138,11 +139,22 @@ def inspect(path: PathLike) -> Inspection:
     return describe(path, kind, scene, audit(scene).invalid, press)
 
 
+def read_press(path: PathLike) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FormatError: a pipe or device.
+        OSError: the file cannot be read.
+    """
+    require_regular(path)
+    return Path(path).read_bytes()
+
+
 def is_press(path: PathLike) -> bool:
     """Whether the suffix says .press, or the file starts as one."""
     if Path(path).suffix.lower() == ".press":
         return True
-    if not Path(path).is_file():  # A folder, or a pipe whose first bytes the reader will need.
+    if not Path(path).is_file():  # A folder, or a pipe, which is refused later.
         return False
     with open(path, "rb") as file:
         return file.read(len(container.MAGIC)) == container.MAGIC

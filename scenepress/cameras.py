@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scenepress import camera_files
 from scenepress.errors import FormatError
+from scenepress.files import require_regular
 from scenepress.kernels import raster
 from scenepress.render import raster_input
 from scenepress.scene import Axes, Camera, Splats
@@ -299,6 +300,7 @@ def _read(path: Path, width: int | None) -> list[Camera]:
         return _read_folder(path, width)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    require_regular(path)
     if path.suffix == ".json":
         document = camera_files.parse_json(path.read_bytes(), str(path))
         if isinstance(document, dict):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scenepress import __version__, api, cli, printing, quality, report
+from scenepress import __version__, api, cli, container, printing, quality, report
 from scenepress.cli import UsageError
 from scenepress.errors import FormatError
 from scenepress.files import write_whole
@@ -90,9 +90,11 @@ def decompress(command: cli.Decompress) -> None:
     _require_writable(command.output)
     if command.levels is not None and command.levels < 1:
         raise UsageError(f"--levels {command.levels}: at least 1")
-    scene = api.decompress(
-        command.source.read_bytes(), levels=command.levels, allow_truncated=command.allow_truncated
-    )
+    data = api.read_press(command.source)
+    scene = api.decompress(data, levels=command.levels, allow_truncated=command.allow_truncated)
+    there = container.read_index(data).levels
+    if command.levels is not None and command.levels > there:
+        cli.warn(f"{command.source}: --levels {command.levels}: has only {there}, which are all decoded")
     table.write(scene, command.output)
 
 

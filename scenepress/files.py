@@ -5,11 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from scenepress.errors import FormatError
+
 PathLike = str | os.PathLike[str]
+
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device or terminal"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def require_regular(path: PathLike) -> None:
+    """Refuse what can be read only once, or without end: readers look at a file's size and come back to its start.
+
+    Raises:
+        FormatError: a pipe, socket or device.
+        OSError: nothing there.
+    """
+    mode = os.stat(path).st_mode
+    for is_kind, kind in _KINDS:
+        if is_kind(mode):
+            raise FormatError(f"{path}: {kind}, not a regular file; write what it holds to a file and read that")
 
 
 @contextlib.contextmanager

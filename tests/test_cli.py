@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import json
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from scenes import cloud
 
-from scenepress import api, cli, commands, container, metadata
+from scenepress import api, cli, commands, container, metadata, usage
 from scenepress.codecs import presets
 from scenepress.formats import table
 from scenepress.scene import Splats
@@ -166,10 +165,58 @@ def test_bad_usage_exits_with_2(
     monkeypatch.chdir(tmp_path)
     table.write(cloud(10), "good.ply")
     assert run(*arguments.split()) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err != ""
+    assert_one_error_line(capsys)
     assert list(tmp_path.iterdir()) == [tmp_path / "good.ply"]
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", ["compress, decompress", "see scenepress --help"]),
+        ("explode in.ply", ["explode", "compress, decompress", "see scenepress --help"]),
+        ("compress in.ply", ["missing --output", "see scenepress compress --help"]),
+        ("compress -o out.press", ["missing IN", "see scenepress compress --help"]),
+        ("convert", ["missing IN, OUT", "see scenepress convert --help"]),
+        ("compress in.ply -o o.press --preset best", ["'best'", "--preset", "'tiny'"]),
+        (f"compress in.ply -o o.press --{'x' * 150}", [f"--{'x' * 150}; see"]),
+        ("compress in.ply -o o.press --presset high", ["--presset", "perhaps you meant --preset;"]),
+        ("compare a.ply b.ply --views many", ["--views", "'many' is not a whole number"]),
+        ("render a.ply -o", ["missing value", "--output"]),
+        ("compress in.ply --preset best --help", ["'best'", "--preset"]),
+    ],
+)
+def test_usage_errors_are_one_line(
+    arguments: str, words: list[str], columns: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run(*arguments.split()) == 2
+    assert_one_error_line(capsys, *words)
+    assert os.environ["COLUMNS"] == columns
+
+
+BOX = """\
+\x1b[31m╭─\x1b[0m \x1b[1mInvalid choice\x1b[0m ───╮
+│ Invalid choice 'best'. │
+│ ────────────────────── │
+│ For full helptext, run │
+╰────────────────────────╯
+"""
+
+
+@pytest.mark.parametrize(
+    ("box", "line"),
+    [
+        (BOX, "invalid choice 'best'; see it --help"),
+        (" Invalid choice \n ------- \n  Invalid choice 'best'.\n  -----\n  For full helptext, run\n",
+         "invalid choice 'best'; see it --help"),
+        ("something else", "something else; see it --help"),
+        ("", "bad usage; see it --help"),
+    ],
+)  # fmt: skip
+def test_boxes_of_the_parser_become_one_line(box: str, line: str) -> None:
+    assert usage.in_one_line(box, "it") == line
 
 
 # Bad data
@@ -213,6 +260,51 @@ def test_bad_data_exits_with_1_and_one_line(
     assert run(*arguments.split()) == 1
     assert_one_error_line(capsys)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "compress {} -o out.press",
+        "decompress {} -o out.ply",
+        "convert {} out.ply",
+        "inspect {}",
+        "compare {} {}",
+        "render {} -o out.png",
+    ],
+)
+@pytest.mark.parametrize("name", ["pipe", "pipe.ply", "pipe.press", "pipe.splat", "/dev/zero"])
+def test_pipes_and_devices_are_refused(
+    arguments: str, name: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Without waiting for somebody to write into the pipe."""
+    monkeypatch.chdir(tmp_path)
+    if not name.startswith("/"):
+        os.mkfifo(name)
+    assert run(*arguments.replace("{}", name).split()) == 1
+    kind = "a device" if name.startswith("/") else "a pipe"
+    assert_one_error_line(capsys, f"{name}: {kind}", "not a regular file", "write what it holds to a file")
+
+
+def test_cameras_from_a_pipe_are_refused(
+    ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "transforms.json")
+    out = tmp_path / "a.press"
+    assert run("compress", ply, "-o", out, "--cameras", tmp_path / "transforms.json") == 1
+    assert_one_error_line(capsys, "transforms.json: a pipe")
+
+
+def test_a_pipe_on_stdin_is_refused(ply: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scenepress", "compress", "/dev/stdin", "-o", str(tmp_path / "a.press")]
+    with open(ply, "rb") as file:
+        done = subprocess.run(command, cwd=ROOT, input=file.read(), capture_output=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"scenepress: error: /dev/stdin: a pipe, not a regular file")
+    assert len(done.stderr.splitlines()) == 1
+    with open(ply, "rb") as file:  # Which is a file, by another name.
+        assert subprocess.run(command, cwd=ROOT, stdin=file).returncode == 0
 
 
 def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -307,6 +399,21 @@ def test_decompress_levels_and_truncated_files(press: Path, tmp_path: Path) -> N
         assert run("decompress", shorter, "-o", cut) == 1
         assert run("decompress", shorter, "-o", cut, "--allow-truncated") == 0
         assert counts[1] <= len(table.read(cut)) < counts[0]
+
+
+def test_more_levels_than_there_are_is_said(
+    press: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    levels = api.inspect(press).press.levels  # type: ignore[union-attr]
+    whole, most, more = (tmp_path / name for name in ("whole.ply", "most.ply", "more.ply"))
+    assert run("decompress", press, "-o", whole) == 0
+    assert run("decompress", press, "-o", most, "--levels", levels) == 0
+    assert capsys.readouterr().err == ""
+    assert run("decompress", press, "-o", more, "--levels", 99) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("scenepress: warning: ")
+    assert f"--levels 99: has only {levels}" in line
+    assert whole.read_bytes() == most.read_bytes() == more.read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".spz", ".sog", ".splat", ".glb", ".compressed.ply"])
@@ -555,13 +662,26 @@ def test_odd_file_names_are_shown(ply: Path, tmp_path: Path) -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_broken_pipes_are_no_traceback(press: Path) -> None:
-    with spawn("inspect", press) as process:
-        assert process.stdout is not None
-        with contextlib.suppress(OSError):
-            process.stdout.close()
-        assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()
+@pytest.mark.parametrize(
+    "arguments", ["--help", "compress --help", "--version", "inspect {}", "inspect {} --json"]
+)
+def test_closed_pipes_end_quietly(arguments: str, press: Path) -> None:
+    """`| head` reads what it wants and goes; what is left may be noticed only when Python ends."""
+    words = [str(press) if word == "{}" else word for word in arguments.split()]
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "scenepress", *words]
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_errors_nobody_reads_end_quietly(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "scenepress", "inspect", str(tmp_path / "gone.ply")]
+    assert subprocess.run(command, cwd=ROOT, stderr=writing).returncode == 141
+    os.close(writing)
 
 
 def test_compress_replaces_no_other_file(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scenepress.errors import FormatError
+from scenepress.files import require_regular
 from scenepress.formats.checkpoint import read_checkpoint
 from scenepress.formats.compressed_ply import read_compressed_ply, write_compressed_ply
 from scenepress.formats.gltf import read_gltf, write_glb
@@ -64,13 +65,14 @@ def identify(path: str | Path) -> Format:
     """The format of a file or folder. Content wins over the name, except for formats without a mark.
 
     Raises:
-        FormatError: no format fits.
+        FormatError: no format fits, or a pipe or device.
         OSError: the file cannot be read.
     """
     path = Path(path)
     if path.is_dir():
         is_sog = (path / "meta.json").is_file()
         return by_name("sog folder" if is_sog else "checkpoint")  # Which says what it looked for.
+    require_regular(path)
     named = by_suffix(path)
     if named is not None and not named.magics:
         return named
