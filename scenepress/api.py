@@ -79,7 +79,8 @@ def compress(
         progress: told how far the work is.
 
     Raises:
-        ValueError: the scene holds non-finite values that the preset cannot keep.
+        ValueError: a lossy preset, and splats with values that are not finite or absurdly large, such as
+            scene_ops.audit() counts; the message says of which attributes and how many.
     """
     report = progress or _silent
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import re
@@ -99,6 +100,21 @@ def test_lossless_round_trip() -> None:
     assert metadata_of(data).quality.psnr == math.inf
     decoded = scenepress.decompress(data)
     np.testing.assert_array_equal(decoded.shN, scene.shN)
+
+
+@pytest.mark.filterwarnings("error")
+def test_absurd_values_are_refused_by_lossy_presets_only(tmp_path: Path) -> None:
+    scene = cloud(20, sh_degree=1)
+    shN = scene.shN.copy()
+    shN[:3, 0, 0] = 1e10
+    scene = dataclasses.replace(scene, shN=shN)
+    with pytest.raises(ValueError, match=r"3 of 20 .*shN too large: 3.*scene_ops\.drop_invalid"):
+        scenepress.compress(scene)
+    with pytest.raises(ValueError, match="scene_ops"):
+        scenepress.save(scene, tmp_path / "a.press")
+    assert list(tmp_path.iterdir()) == []
+    whole = scenepress.decompress(scenepress.compress(scene, "lossless", measure=False))
+    np.testing.assert_array_equal(whole.shN, shN)
 
 
 def test_damaged_files_are_bitstream_errors(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 import backends
@@ -18,11 +19,11 @@ from hypothesis import strategies as st
 from scenes import cloud
 from splat_floats import floats_of
 
-from scenepress import cameras, container, metadata
+from scenepress import cameras, container, metadata, scene_ops
 from scenepress.codecs import decoder, encoder, placement
 from scenepress.codecs import splats as codec
 from scenepress.codecs.presets import PRESETS, Settings
-from scenepress.errors import BitstreamError
+from scenepress.errors import BitstreamError, LossWarning
 from scenepress.scene import SH_COUNTS, Camera, Splats
 from scenepress.stages import parameters, rotation, sh, table, tiles
 from scenepress.stages.context import Tile
@@ -117,7 +118,7 @@ def joined(parts: list[Splats], p: Parameters) -> Splats:
 def with_outliers(s: Splats) -> Splats:
     means = s.means.copy()
     means[::7] *= np.float32(1e6)
-    means[1::31] *= np.float32(-1e9)
+    means[1::31] = s.means[1::31] * np.float32(-1e9)
     return dataclasses.replace(s, means=means)
 
 
@@ -129,7 +130,7 @@ def scaled(s: Splats, factor: float) -> Splats:
 
 def with_scales(s: Splats, size: float) -> Splats:
     log_scales = s.log_scales.copy()
-    log_scales[::2, 0], log_scales[1::2, 1] = size, -size
+    log_scales[::2, 0], log_scales[1::2, 1] = scene_ops.MAX_LOG_SCALE, -size
     return dataclasses.replace(s, log_scales=log_scales)
 
 
@@ -141,7 +142,8 @@ def with_logits(s: Splats) -> Splats:
 
 def with_quats(s: Splats) -> Splats:
     quats = s.quats.copy()
-    quats[::4], quats[1::4], quats[2::4] = 0, quats[1::4] * np.float32(1e30), quats[2::4] * np.float32(1e-30)
+    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
+    quats[::4], quats[1::4] = quats[::4] * np.float32(0.9e12), quats[1::4] * np.float32(1.1e-12)
     return dataclasses.replace(s, quats=quats)
 
 
@@ -155,15 +157,15 @@ SCENES: dict[str, Callable[[Splats], Splats]] = {
     "extent 1e-6": lambda s: scaled(s, 1e-6),
     "small splats, extent 1e6": lambda s: dataclasses.replace(s, means=s.means * np.float32(1e6)),
     "large splats, extent 1e-6": lambda s: dataclasses.replace(s, means=s.means * np.float32(1e-6)),
-    "extent 1e30": lambda s: dataclasses.replace(s, means=s.means * np.float32(1e30)),
+    "extent 1e9": lambda s: dataclasses.replace(s, means=s.means * np.float32(1e9)),
     "far from the origin": lambda s: dataclasses.replace(s, means=s.means + np.float32([1e5, -1e5, 0])),
     "outliers": with_outliers,
-    "scales of 80": lambda s: with_scales(s, 80),
-    "scales of 1e4": lambda s: with_scales(s, 1e4),
+    "scales of 25 and -80": lambda s: with_scales(s, 80),
+    "scales of 25 and -1e4": lambda s: with_scales(s, 1e4),
     "infinite logits": with_logits,
-    "zero and unnormalised quaternions": with_quats,
-    "strong colours": lambda s: dataclasses.replace(s, sh0=s.sh0 * np.float32(1e5)),
-    "strong SH": lambda s: dataclasses.replace(s, shN=s.shN * np.float32(1e5)),
+    "unnormalised quaternions": with_quats,
+    "strong colours": lambda s: dataclasses.replace(s, sh0=np.clip(s.sh0 * np.float32(1e5), -1e4, 1e4)),
+    "strong SH": lambda s: dataclasses.replace(s, shN=np.clip(s.shN * np.float32(1e5), -1e4, 1e4)),
     "no SH but zeros": lambda s: dataclasses.replace(s, shN=s.shN * 0),
     "antialiased": lambda s: dataclasses.replace(s, antialiased=True, axes="RUB"),
 }
@@ -181,7 +183,7 @@ LEVELLED = cloud(900, 1, 3)
         dataclasses.replace(WHOLE, psnr=80.0), dataclasses.replace(WHOLE, psnr=10.0),
     ]),
 )  # fmt: skip
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::scenepress.errors.LossWarning")
 def test_decoded_is_what_was_quantised(kind: str, n: int, degree: int, seed: int, chosen: Settings) -> None:
     source = SCENES[kind](cloud(n, degree, seed))
     used = views(source)
@@ -255,6 +257,26 @@ def test_what_is_not_finite_is_refused(name: str, value: float) -> None:
         return
     with pytest.raises(ValueError, match=name):
         codec.encode(scene, KEPT)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cause"),
+    [
+        ("means", -2e9, "means too large: 2"),
+        ("log_scales", 80, "log_scales too large: 2"),
+        ("quats", 0, "quats no direction: 2"),
+        ("sh0", 1e10, "sh0 too large: 2"),
+        ("shN", -1e10, "shN too large: 2"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_no_renderer_can_draw_is_refused(name: str, value: float, cause: str) -> None:
+    array = getattr(cloud(5, 1), name).copy()
+    array[1:3] = value
+    scene = dataclasses.replace(cloud(5, 1), **{name: array})
+    with pytest.raises(ValueError, match=rf"2 of 5 .*{cause}.*scene_ops\.drop_invalid"):
+        codec.encode(scene, KEPT)
+    assert len(codec.decode(codec.encode(scene_ops.drop_invalid(scene), KEPT))) == 3
 
 
 def test_encoding_does_not_touch_its_input() -> None:
@@ -355,6 +377,41 @@ def test_truncated_files_decode_to_their_complete_levels(levelled: bytes) -> Non
         codec.decode(levelled[:-1])
 
 
+OUTLIER_SCENE = cloud(3000, 1, 4)
+
+
+@pytest.mark.parametrize("distance", [1e5, 1e7, 1e9])
+@pytest.mark.parametrize("many", [1, 20])
+def test_far_outliers_cost_the_others_nothing(distance: float, many: int) -> None:
+    """Neither detail of their positions, nor bytes: they get tiles of their own."""
+    means = OUTLIER_SCENE.means.copy()
+    means[:many] = np.random.default_rng(many).uniform(-distance, distance, (many, 3))
+    source = dataclasses.replace(OUTLIER_SCENE, means=means)
+    used = views(OUTLIER_SCENE)
+    alone = codec.encode(OUTLIER_SCENE, KEPT, cameras=used)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = codec.encode(source, KEPT, cameras=used)
+    decoded, without = codec.decode(data), codec.decode(alone)
+    error = np.linalg.norm(decoded.means - source.means, axis=1)[many:]
+    usual = np.linalg.norm(without.means - OUTLIER_SCENE.means, axis=1)[many:]
+    assert np.quantile(error, 0.5) < 1.1 * np.quantile(usual, 0.5)
+    assert error.max() < 1.5 * usual.max()
+    assert np.abs(decoded.means - source.means)[:many].max() < 1e-6 * distance + 0.1
+    assert len(data) < 1.03 * len(alone) + 700 * many
+
+
+def test_positions_that_must_be_coarse_are_said() -> None:
+    """Where a scene is too large for its detail, even for tiles of their own."""
+    source = scaled(OUTLIER_SCENE, 1e-6)
+    means = source.means.copy()
+    means[0] = 1e9
+    source = dataclasses.replace(source, means=means)
+    with pytest.warns(LossWarning, match=r"splats are placed in steps of .* reaches 1e\+09 units"):
+        data = codec.encode(source, KEPT, cameras=views(OUTLIER_SCENE))
+    assert len(codec.decode(data)) == len(source)
+
+
 # --- backends, threads, runs ---
 
 
@@ -364,7 +421,7 @@ def test_truncated_files_decode_to_their_complete_levels(levelled: bytes) -> Non
     [
         (cloud(120, 3, 5), dataclasses.replace(KEPT, tile_size=50)),
         (SCENES["outliers"](cloud(90, 1, 6)), WHOLE),
-        (SCENES["scales of 80"](cloud(60, 0, 8)), WHOLE),
+        (SCENES["scales of 25 and -80"](cloud(60, 0, 8)), WHOLE),
     ],
     ids=["kept order", "outliers", "extreme scales"],
 )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import allocation, cameras, significance
+from scenepress import allocation, cameras, scene_ops, significance
 from scenepress.allocation import Sensitivities
 from scenepress.codecs import lattice, placement, predictors
 from scenepress.codecs.lattice import Lattice, Transforms
 from scenepress.codecs.placement import Placed
 from scenepress.codecs.presets import Settings
 from scenepress.container import Chunk
+from scenepress.errors import LossWarning
 from scenepress.scene import Camera, Splats
 from scenepress.stages import (
     context,
@@ -43,6 +45,8 @@ UNSEEN_GIVEN, UNSEEN_SYNTHETIC = 0.004, 0.02
 """What splats that no camera saw count for: allocation.lift_unseen."""
 UNSURE = 0.3
 """Pruning is so much more reluctant when the cameras are synthesised."""
+COARSE_SHARE = 0.01
+"""Of the splats may be placed more coarsely than wanted before a warning says so; ten times what is usual."""
 MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
 """Given views that sensitivities are measured with: more of them, not larger ones, miss less."""
 
@@ -68,7 +72,7 @@ def encode(
     splats: Splats, settings: Settings, views: Sequence[Camera] | None, progress: Callable[[str, float], None]
 ) -> list[Chunk]:
     """All chunks but the metadata; see codecs.splats.encode."""
-    _require_finite(splats)
+    _require_valid(splats)
     progress("measuring", 0.0)
     sensitivities = measure(splats, views)
     progress("quantising", 0.3)
@@ -95,14 +99,10 @@ def encode(
     return [Chunk(table.SPLAT_PARAMETERS, 0, 0, 1, parameters.encode(p)), box_chunk, *chunks]
 
 
-def _require_finite(splats: Splats) -> None:
-    for name in ("means", "quats", "log_scales", "sh0", "shN"):
-        if not np.isfinite(getattr(splats, name)).all():
-            raise ValueError(
-                f"{name} holds values that are not finite: drop those splats first (scene_ops.drop_invalid)"
-            )
-    if np.isnan(splats.opacity_logits).any():
-        raise ValueError("opacity_logits holds NaN: drop those splats first (scene_ops.drop_invalid)")
+def _require_valid(splats: Splats) -> None:
+    """Refuse values that integers cannot hold or no renderer can draw: they would decode to something else."""
+    if (found := scene_ops.audit(splats)).invalid:
+        raise ValueError(f"{found}: leave them out first (scene_ops.drop_invalid), or use the preset \"lossless\"")
 
 
 def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
@@ -179,11 +179,13 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
     steps = dataclasses.replace(steps, offset=steps.offset - 256 * exponent, reach=steps.reach - 256 * exponent)
     wanted = wanted - exponent
     points = means / 2.0**exponent
+    _warn_of_coarse_positions(placement.coarsened(wanted, points), len(rows), exponent, means)
     bounds = placement.plan_levels(classes)
     level_of = np.searchsorted(bounds, classes)
     cells = placement.choose_cells(wanted[2], level_of, len(bounds))
+    tiles_of = placement.split(points, settings.tile_size, placement.widest(cells)) if len(points) else []
     boxes, placed = [], []
-    for members in placement.split(points, settings.tile_size) if len(points) else []:
+    for members in tiles_of:
         box = placement.box_of(points[members])
         boxes.append(box)
         placed.append(
@@ -198,6 +200,17 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
             ]
         )
     return _Scene(on_lattice, transforms, steps, exponent, boxes, bounds, cells, rows, placed)
+
+
+def _warn_of_coarse_positions(count: int, total: int, exponent: int, means: allocation.F64) -> None:
+    if count > COARSE_SHARE * total:
+        warnings.warn(
+            f"{count} of {total} splats are placed in steps of {2.0 ** (exponent + 1):.1g} units, coarser than "
+            f"the preset asks for, since the scene reaches {np.abs(means).max():.1g} units from its origin: "
+            "leave its farthest splats out, or move it to its origin",
+            LossWarning,
+            stacklevel=2,
+        )
 
 
 def _sorted(p: Placed, depth: int) -> Placed:

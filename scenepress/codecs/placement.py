@@ -12,7 +12,7 @@ from scenepress.codecs.lattice import Lattice
 from scenepress.stages import parameters, refinement
 from scenepress.stages.context import U8
 from scenepress.stages.parameters import Steps
-from scenepress.stages.tiles import MAX_BITS, TileBox, depth_of
+from scenepress.stages.tiles import DEPTH, MAX_BITS, MAX_CORNER, TileBox, depth_of
 
 I64 = NDArray[np.int64]
 
@@ -23,6 +23,8 @@ LEVEL_LEAST = 2048
 CELL_QUANTILE = 0.5
 CELL_MARGIN = 1.0
 """A level's cells are this many octaves above the median of its coarsest position steps."""
+NEAR_SHARE = 0.9
+"""Of a tile too wide for its cells, so many splats must lie close together to get one without the others."""
 
 
 def plan_levels(classes: U8) -> tuple[int, ...]:
@@ -41,12 +43,21 @@ def plan_levels(classes: U8) -> tuple[int, ...]:
     return tuple(bounds)
 
 
-def split(points: F64, limit: int) -> list[NDArray[np.intp]]:
-    """Members of tiles of at most `limit` points: median cuts of the longest side."""
+def split(points: F64, limit: int, bits: int) -> list[NDArray[np.intp]]:
+    """Members of tiles of at most `limit` points: median cuts of the longest side.
+
+    Far outliers get tiles of their own where the others then have one of 2 ** `bits` grid units: a wider one has
+    coarser cells, which tell too little about where its splats are and which are neighbours. No tile is too wide
+    to be written.
+    """
     pending, done = [np.arange(len(points))], []
     while pending:
         members = pending.pop()
-        if len(members) <= limit:
+        near = _near(points[members], bits)
+        if near is not None:
+            pending += [members[~near], members[near]]
+            continue
+        if len(members) <= limit and box_of(points[members]).bits <= MAX_BITS:
             done.append(members)
             continue
         low, high = np.quantile(points[members], [0.02, 0.98], axis=0)
@@ -54,6 +65,19 @@ def split(points: F64, limit: int) -> list[NDArray[np.intp]]:
         order = np.argpartition(points[members, int((high - low).argmax())], half)
         pending += [members[order[half:]], members[order[:half]]]
     return done
+
+
+def _near(points: F64, bits: int) -> NDArray[np.bool_] | None:
+    """Mask of the points in a cube of 2 ** `bits` units about the middle; None: no need, or too few are there."""
+    if box_of(points).bits <= bits:
+        return None
+    near = np.abs(points - np.median(points, axis=0)).max(axis=1) < 2.0 ** (bits - 1)
+    return near if NEAR_SHARE * len(points) <= near.sum() < len(points) else None
+
+
+def widest(cells: tuple[int, ...]) -> int:
+    """log2 of the widest tile in which position codes still tell the cells of every level apart."""
+    return min(DEPTH + min(cells), MAX_BITS)
 
 
 def box_of(points: F64) -> TileBox:
@@ -77,13 +101,21 @@ def log_steps(steps: Steps, lattice: Lattice) -> F64:
 
 
 def choose_exponent(wanted: F64, means: F64) -> int:
-    """log2 of the grid unit: below nearly all steps, and coarse enough for the scene's extent to fit."""
+    """log2 of the grid unit: below nearly all steps, and coarse enough for the corners of tiles to be written."""
     if not wanted.size:
         return 0
     finest = int(np.floor(np.quantile(wanted[0], 0.001))) - 1
     reach = float(np.abs(means).max()) + 1e-30
-    fit = int(np.ceil(np.log2(reach))) + 2 - MAX_BITS
+    fit = int(np.ceil(np.log2(reach / MAX_CORNER)))
     return int(np.clip(max(finest, fit), -parameters.MAX_EXPONENT, parameters.MAX_EXPONENT))
+
+
+def coarsened(wanted: F64, points: F64) -> int:
+    """How many splats get a coarser position than they want, and than float32 would give them.
+
+    wanted float64 [3, N]: log2 of steps in grid units, of which 2 is the least; points float64 [N, 3] in the same.
+    """
+    return int(((wanted[0] < 1) & (np.abs(points).max(axis=1) < 2.0**23)).sum())
 
 
 def choose_cells(coarsest: F64, level_of: NDArray[np.intp], levels: int) -> tuple[int, ...]:
