@@ -61,9 +61,9 @@ def compress(command: cli.Compress) -> None:
             record = api.measure_quality(scene, encoding.decoded, cameras, progress)
         data = api.with_quality(encoding.data, record)
         encoding = dataclasses.replace(encoding, data=data)
+    if command.report:  # First, for it takes the longest: an interrupt of the work leaves no output at all.
+        report.write(_report(command, scene, encoding, cameras), command.report)
     write_whole(command.output, encoding.data)
-    if command.report:
-        _write_report(command, command.report, scene, encoding, cameras)
     outcome = printing.Outcome(
         source=str(command.source),
         output=str(command.output),
@@ -245,20 +245,17 @@ def _camera(command: cli.Render, scene: Splats) -> Camera:
     return cameras[int(view or 0)]
 
 
-def _write_report(
-    command: cli.Compress,
-    path: Path,
-    scene: Splats,
-    encoding: Encoding,
-    cameras: Sequence[Camera] | None,
-) -> None:
+def _report(
+    command: cli.Compress, scene: Splats, encoding: Encoding, cameras: Sequence[Camera] | None
+) -> report.Report:
+    """The report's content, from renders of its own."""
     from scenepress.cameras import synthesize
 
     chosen = list(cameras or synthesize(scene, COMPARE_VIEWS, COMPARE_WIDTH))
     chosen = api.choose(chosen, COMPARE_VIEWS)
     origin = f"from {command.cameras.name}" if command.cameras else "made up from the scene"
     with _progress() as progress:
-        page = build(
+        return build(
             command.source.name,
             scene,
             file_size(command.source),
@@ -269,7 +266,6 @@ def _write_report(
             producer=f"scenepress {__version__}",
             progress=progress,
         )
-    report.write(page, path)
 
 
 def _require_other_file(source: Path, output: Path) -> None:

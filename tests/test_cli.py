@@ -508,6 +508,20 @@ def test_signals_stop_the_program_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_of_the_report_leaves_nothing(
+    ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    out, page = tmp_path / "a.press", tmp_path / "r.html"
+    for place in ("scenepress.commands.build", "scenepress.report.page.render", "scenepress.report.as_json"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, interrupt)
+            assert run("compress", ply, "-o", out, "--report", page) == 130
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupt_while_writing_keeps_the_old_file(
     ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,9 +113,11 @@ def choose_exponent(wanted: F64, means: F64) -> int:
 def coarsened(wanted: F64, points: F64) -> int:
     """How many splats get a coarser position than they want, and than float32 would give them.
 
+    The smallest of a splat's three steps does not count: many splats are flat far beyond what a pixel shows.
+
     wanted float64 [3, N]: log2 of steps in grid units, of which 2 is the least; points float64 [N, 3] in the same.
     """
-    return int(((wanted[0] < 1) & (np.abs(points).max(axis=1) < 2.0**23)).sum())
+    return int(((wanted[1] < 1) & (np.abs(points).max(axis=1) < 2.0**23)).sum())
 
 
 def choose_cells(coarsest: F64, level_of: NDArray[np.intp], levels: int) -> tuple[int, ...]:

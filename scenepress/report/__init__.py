@@ -99,8 +99,9 @@ def write(report: Report, path: PathLike) -> tuple[Path, Path]:
     twin = page.with_suffix(".json")
     if page == twin:
         raise ValueError(f"{page}: the page needs a suffix other than .json, which its twin takes")
-    write_whole(page, render(report))
-    write_whole(twin, json.dumps(as_json(report), indent=2, allow_nan=False) + "\n")
+    texts = render(report), json.dumps(as_json(report), indent=2, allow_nan=False) + "\n"
+    write_whole(page, texts[0])  # Once nothing is left to be done, lest an interrupt leaves one without the other.
+    write_whole(twin, texts[1])
     return page, twin
 
 
