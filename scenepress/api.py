@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from scenepress import __version__, container, metadata
-from scenepress.files import PathLike, require_regular, write_whole
+from scenepress.files import PathLike, named, require_regular, write_whole
 from scenepress.inspection import Inspection, describe, describe_press
 from scenepress.scene import Axes, Camera, Splats
 
@@ -35,7 +35,8 @@ def load(path: PathLike) -> Splats:
         return decompress(read_press(path))
     from scenepress.formats import table
 
-    return table.read(Path(path))
+    with named(path):
+        return table.read(Path(path))
 
 
 def save(scene: Splats, path: PathLike, *, preset: Preset = "balanced") -> None:
@@ -148,7 +149,8 @@ def read_press(path: PathLike) -> bytes:
         OSError: the file cannot be read.
     """
     require_regular(path)
-    return Path(path).read_bytes()
+    with named(path):
+        return Path(path).read_bytes()
 
 
 def is_press(path: PathLike) -> bool:

@@ -166,7 +166,7 @@ def render(command: cli.Render) -> None:
     if command.camera is not None:
         for file in (command.camera, command.camera.rsplit(":", 1)[0]):
             _require_other_file(Path(file), command.output)
-    _require_folder(command.output)
+    _require_place(command.output)
     _require_range("--size", command.size, MAX_WIDTH)
     scene = _load(command.source)
     factor = scene_ops.viewing_scale(scene)
@@ -291,13 +291,21 @@ def _require_distinct_outputs(command: cli.Compress) -> None:
                 _require_other_file(source, output)
         if os.path.realpath(output) in map(os.path.realpath, outputs[:k]):
             raise UsageError(f"{output} is another output: name another report")
-        _require_folder(output)
+        _require_place(output)
 
 
-def _require_folder(output: Path) -> None:
-    """Say that there is no such folder before the work rather than after it."""
-    if not output.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(output))
+def _require_place(output: Path) -> None:
+    """Say that nothing can be written there before the work rather than after it."""
+    folder = Path(os.path.realpath(output)).parent  # Links are followed, and the file is replaced where it is.
+    if not output.parent.is_dir() or not folder.is_dir():
+        problem = errno.ENOENT
+    elif output.is_dir():
+        problem = errno.EISDIR
+    elif (output.is_file() or not output.exists()) and not os.access(folder, os.W_OK | os.X_OK):
+        problem = errno.EACCES
+    else:
+        return
+    raise OSError(problem, os.strerror(problem), str(output))
 
 
 def _require_writable(output: Path) -> None:
@@ -311,7 +319,7 @@ def _require_writable(output: Path) -> None:
         known = ", ".join(suffix for f in table.FORMATS if f.write for suffix in f.suffixes)
         raise UsageError(f"{output}: cannot write this file type; known are {known}")
     if found.name != "sog folder":  # Whose folder is made.
-        _require_folder(output)
+        _require_place(output)
 
 
 def _require_measurable(cameras: Sequence[Camera]) -> None:

@@ -45,6 +45,23 @@ def whole_file(path: PathLike) -> Iterator[BinaryIO]:
     Raises:
         OSError: the file cannot be written; the error names `path`.
     """
+    with named(path), _whole_file(path) as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def named(path: PathLike) -> Iterator[None]:
+    """Have errors of reading or writing name `path`: those of an open file, such as a full disk, name none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
+def _whole_file(path: PathLike) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         with open(target, "wb") as stream:

@@ -736,6 +736,28 @@ def test_a_missing_folder_is_found_before_the_work(
         assert_one_error_line(capsys, "No such file or directory", "nowhere")
 
 
+@pytest.mark.parametrize("problem", ["Is a directory", "Permission denied"])
+def test_an_unwritable_place_is_found_before_the_work(
+    problem: str, ply: Path, press: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(api, "load", lambda _path: pytest.fail("read the scene first"))
+    monkeypatch.setattr(api, "decompress", lambda *_a, **_k: pytest.fail("decoded the scene first"))
+    if problem == "Permission denied":
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    for arguments in (
+        ["compress", ply, "-o", tmp_path / "it.press"],
+        ["compress", ply, "-o", tmp_path / "a.press", "--report", tmp_path / "it.html"],
+        ["decompress", press, "-o", tmp_path / "it.ply"],
+        ["convert", ply, tmp_path / "it.spz"],
+        ["render", ply, "-o", tmp_path / "it.png"],
+    ):
+        if problem == "Is a directory":
+            Path(arguments[-1]).mkdir()
+        assert run(*arguments) == 1
+        assert_one_error_line(capsys, str(tmp_path), problem)
+
+
 def test_help_survives_a_terminal_without_unicode() -> None:
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     program = spawn("compress", "--help", env=plain)

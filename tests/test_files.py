@@ -41,6 +41,12 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
         files.write_whole(tmp_path, b"")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is full")
+def test_a_full_disk_names_the_file() -> None:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        files.write_whole("/dev/full", b"bytes")
+
+
 def test_links_are_followed_and_modes_are_the_usual(tmp_path: Path) -> None:
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -46,7 +46,7 @@ UNSEEN_GIVEN, UNSEEN_SYNTHETIC = 0.004, 0.02
 UNSURE = 0.3
 """Pruning is so much more reluctant when the cameras are synthesised."""
 COARSE_SHARE = 0.05
-"""Of the splats may be placed more coarsely than wanted before a warning says so: what may cost 0.1 dB."""
+"""Of the splats may be placed more coarsely than wanted before a warning says so: fewer did not show."""
 MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
 """Given views that sensitivities are measured with: more of them, not larger ones, miss less."""
 
