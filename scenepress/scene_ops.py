@@ -65,7 +65,8 @@ def _faults(splats: Splats) -> list[tuple[str, str, NDArray[np.bool_]]]:
         faults.append((name, "not finite", ~finite))
         faults.append((name, "too large", finite & (signed > limit).any(axis=1)))
     finite = np.isfinite(splats.quats).all(axis=1)
-    norms = np.linalg.norm(splats.quats.astype(np.float64), axis=1)
+    with np.errstate(invalid="ignore"):  # Signalling NaNs.
+        norms = np.linalg.norm(splats.quats.astype(np.float64), axis=1)
     faults.append(("quats", "not finite", ~finite))
     faults.append(("quats", "no direction", finite & ~((norms >= MIN_NORM) & (norms <= MAX_NORM))))
     faults.append(("opacity_logits", "not finite", np.isnan(splats.opacity_logits)))
@@ -143,12 +144,13 @@ def _flip(splats: Splats, flip: NDArray[np.bool_]) -> Splats:
     quat_signs = np.array([1, fy * fz, fx * fz, fx * fy], np.float32)
     odd_flips = (_ODD & flip[:, None]).sum(axis=0) % 2
     sh_signs = np.where(odd_flips, np.float32(-1), np.float32(1))[: splats.shN.shape[1], None]
-    return dataclasses.replace(
-        splats,
-        means=splats.means * np.array([fx, fy, fz], np.float32),
-        quats=splats.quats * quat_signs,
-        shN=splats.shN * sh_signs,
-    )
+    with np.errstate(invalid="ignore"):  # Signalling NaNs.
+        return dataclasses.replace(
+            splats,
+            means=splats.means * np.array([fx, fy, fz], np.float32),
+            quats=splats.quats * quat_signs,
+            shN=splats.shN * sh_signs,
+        )
 
 
 def transform(
@@ -245,7 +247,8 @@ def viewing_scale(splats: Splats) -> float:
     of the splats from their middle, or three median extents if that is more) stays as it is.
     """
     step = max(1, len(splats) // 30_000)
-    means, log_scales = splats.means[::step].astype(np.float64), splats.log_scales[::step].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # Signalling NaNs.
+        means, log_scales = (a[::step].astype(np.float64) for a in (splats.means, splats.log_scales))
     finite = np.isfinite(means).all(axis=1) & np.isfinite(log_scales).all(axis=1)
     if not finite.any():
         return 1.0
@@ -260,11 +263,12 @@ def enlarge(splats: Splats, factor: float) -> Splats:
     """The scene `factor` times as large, about the origin. 1 gives the same object."""
     if factor == 1:
         return splats
-    return dataclasses.replace(
-        splats,
-        means=splats.means * np.float32(factor),
-        log_scales=splats.log_scales + np.float32(np.log(factor)),
-    )
+    with np.errstate(invalid="ignore", over="ignore"):  # Of invalid splats, which stay so.
+        return dataclasses.replace(
+            splats,
+            means=splats.means * np.float32(factor),
+            log_scales=splats.log_scales + np.float32(np.log(factor)),
+        )
 
 
 def enlarge_camera(camera: Camera, factor: float) -> Camera:

@@ -112,6 +112,20 @@ def test_a_clean_or_empty_scene_is_left_alone() -> None:
         assert drop_invalid(scene) is scene
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["means", "quats", "log_scales", "opacity_logits", "sh0", "shN"])
+@pytest.mark.parametrize("bits", [0x7F800001, 0x7FC00000, 0xFF800000, 0x7F7FFFFF])
+def test_any_bits_are_handled_without_a_word(bits: int, name: str) -> None:
+    """Signalling NaNs too, of which NumPy warns where it converts them."""
+    array = getattr(random_splats(9, 3), name).copy()
+    array.view(np.uint32).reshape(9, -1)[:6, 0] = bits
+    scene = with_arrays(random_splats(9, 3), **{name: array})
+    opaque = name == "opacity_logits" and not np.isnan(np.array(bits, np.uint32).view(np.float32))
+    assert audit(scene).invalid == (0 if opaque else 6)
+    convert_axes(scene, "LUF")
+    scene_ops.enlarge(scene, 4.0 * scene_ops.viewing_scale(scene))
+
+
 def test_basis_is_the_one_of_3dgs() -> None:
     d = np.random.default_rng(0).standard_normal((50, 3))
     d /= np.linalg.norm(d, axis=1, keepdims=True)

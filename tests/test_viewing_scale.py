@@ -12,7 +12,7 @@ import scenepress
 from scenepress import scene_ops, significance
 from scenepress.scene import Splats
 
-SIZES = (1.0, 2.0**-7, 2.0**-14, 2.0**-30, 2.0**30)
+SIZES = (1.0, 2.0**-7, 2.0**-14, 2.0**-30, 2.0**29)
 
 
 def resized(scene: Splats, factor: float) -> Splats:
