@@ -20,6 +20,10 @@ from scenepress.errors import FormatError, LossWarning
 from scenepress.scene import Camera
 
 MAX_SIDE = 32768
+MAX_PIXELS = 1e9
+"""Largest focal lengths and offsets of principal points: more is absurd, and arithmetic must stay finite."""
+MAX_DISTANCE = 1e30
+"""The same for positions, in scene units."""
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 """Camera axes x right, y up, z back to ours: x right, y down, z forward."""
 LENS_KEYS = ("k1", "k2", "k3", "k4", "p1", "p2")
@@ -68,15 +72,17 @@ def number(value: object, where: str) -> float:
 
 def camera(world_to_camera: NDArray[np.float64], lens: Lens, name: str, where: str) -> Camera:
     """A checked camera; the rotation is made exactly orthonormal. FormatError if it is far from that."""
-    if not np.isfinite(world_to_camera).all():
-        raise FormatError(f"{where}: the pose is not finite")
+    if not (np.abs(world_to_camera) <= MAX_DISTANCE).all():
+        raise FormatError(f"{where}: the pose is not finite, or beyond {MAX_DISTANCE:.0e} units")
     u, sizes, vt = np.linalg.svd(world_to_camera[:3, :3])
     if np.abs(sizes - 1).max() > 0.01 or np.linalg.det(u @ vt) < 0:
         raise FormatError(f"{where}: the pose is not a rotation and a translation")
     if not (1 <= lens.width <= MAX_SIDE and 1 <= lens.height <= MAX_SIDE):
         raise FormatError(f"{where}: an image of {lens.width} x {lens.height} pixels")
-    if not (lens.fx > 0 and lens.fy > 0):
-        raise FormatError(f"{where}: focal lengths {lens.fx}, {lens.fy} must be positive")
+    if not (0 < lens.fx <= MAX_PIXELS and 0 < lens.fy <= MAX_PIXELS):
+        raise FormatError(f"{where}: focal lengths {lens.fx}, {lens.fy} must be in 0..{MAX_PIXELS:.0e}")
+    if max(abs(lens.cx), abs(lens.cy)) > MAX_PIXELS:
+        raise FormatError(f"{where}: principal point {lens.cx}, {lens.cy} is beyond {MAX_PIXELS:.0e} pixels")
     pose = np.eye(4)
     pose[:3, :3] = u @ vt
     pose[:3, 3] = world_to_camera[:3, 3]
@@ -155,7 +161,7 @@ def _image_size(image: Path, width: int | None, where: str) -> tuple[float, floa
     from PIL import Image as Picture
     from PIL import UnidentifiedImageError
 
-    for candidate in (image, image.with_name(image.name + ".png"), image.with_name(image.name + ".jpg")):
+    for candidate in (image, Path(f"{image}.png"), Path(f"{image}.jpg")):
         if candidate.is_file():
             try:
                 with Picture.open(candidate) as picture:
@@ -187,7 +193,8 @@ def read_inria(path: Path, entries: list[object]) -> list[Camera]:
         )
         pose = np.eye(4)
         pose[:3, :3] = turn.T
-        pose[:3, 3] = -turn.T @ position
+        with np.errstate(over="ignore", invalid="ignore"):  # camera() refuses what is not finite.
+            pose[:3, 3] = -turn.T @ position
         out.append(camera(pose, lens, str(entry.get("img_name", "")), where))
     return out
 

@@ -154,6 +154,46 @@ def test_json_that_is_not_cameras_is_refused(text: str, tmp_path: Path) -> None:
         read_cameras(path)
 
 
+LENS = {"fl_x": 80.0, "fl_y": 80.0, "w": 90, "h": 60}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fl_y": 1e308}, "focal lengths"),
+        ({"cx": -1e300}, "principal point"),
+        ({"transform_matrix": [[1, 0, 0, 1e300], [0, 1, 0, 0], [0, 0, 1, 0]]}, "beyond 1e.30 units"),
+        ({"w": None, "fl_x": None}, "not a number"),
+    ],
+)
+def test_absurd_transforms_are_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    frame = {"file_path": "a.png", "transform_matrix": np.eye(4).tolist(), **LENS, **changes}
+    (tmp_path / "transforms.json").write_text(json.dumps({"frames": [frame]}))
+    with pytest.raises(FormatError, match=message):
+        read_cameras(tmp_path / "transforms.json")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_absurd_position_is_refused(tmp_path: Path) -> None:
+    turn = np.eye(3)[[1, 0, 2]].tolist()
+    entry = {"rotation": turn, "position": [1e308, -1e308, 1e308], "width": 9, "height": 9, "fx": 9, "fy": 9}
+    entry["rotation"][0][0] = 1e10
+    (tmp_path / "cameras.json").write_text(json.dumps([entry]))
+    with pytest.raises(FormatError, match="the pose is not finite"):
+        read_cameras(tmp_path / "cameras.json")
+
+
+@pytest.mark.parametrize("name", [None, "", ".", "/", "a\0b", "\ud800"])
+def test_a_frame_without_a_usable_image_name(name: str | None, tmp_path: Path) -> None:
+    frame = {"transform_matrix": np.eye(4).tolist(), **({} if name is None else {"file_path": name})}
+    path = tmp_path / "transforms.json"
+    path.write_text(json.dumps({"camera_angle_x": 0.7, "frames": [frame]}))
+    assert read_cameras(path, width=40)[0].width == 40
+    with pytest.raises(FormatError, match="no image size"):
+        read_cameras(path)
+
+
 def test_a_claim_of_many_images_is_refused(tmp_path: Path) -> None:
     write_colmap_binary(tmp_path)
     path = tmp_path / "sparse" / "0" / "images.bin"

@@ -167,6 +167,7 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "ends at byte": lambda d: d["bufferViews"][0].update(byteLength=10**9),
     "fewer bytes than": lambda d: d["buffers"][0].update(byteLength=10**9),
     "values do not fit": lambda d: d["bufferViews"][0].update(byteStride=0),
+    "own folder": lambda d: d["buffers"][0].update(uri="\ud800"),
     "no tree": lambda d: d["nodes"][0].update(children=[0]),
     "must be 4 numbers": lambda d: d["nodes"][0].update(rotation=[0, 0, 1]),
     "without bounds": lambda d: (

@@ -165,7 +165,11 @@ class Document:
                 raise self._bad("a data URI is damaged") from None
         name = unquote(uri) if isinstance(uri, str) else ""
         path = self._folder / name
-        if not _NAME.fullmatch(name) or path.resolve().parent != self._folder.resolve():
+        try:
+            inside = _NAME.fullmatch(name) and path.resolve().parent == self._folder.resolve()
+        except ValueError:  # JSON may hold half a character, which no file name can.
+            inside = False
+        if not inside:
             raise self._bad(f"buffer {str(uri)[:80]!r} does not lie in the file's own folder")
         if not path.is_file():
             raise self._bad(f"buffer {name!r} is missing")
