@@ -170,8 +170,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has read enough: no fault of anybody.
         return READER_GONE
     except KeyboardInterrupt:
-        print("scenepress: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted()
+    except SystemExit as stop:
+        if stop.code == 128 + signal.SIGINT:
+            return _interrupted()
+        raise
+
+
+def _interrupted() -> int:
+    print("scenepress: interrupted", file=sys.stderr)
+    return 128 + signal.SIGINT
 
 
 def _main(arguments: list[str]) -> int:
@@ -298,8 +306,11 @@ def _warnings_as_lines() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminated_cleanly() -> Iterator[None]:
-    """Let a polite request to stop unwind, so that no partial output stays behind."""
+    """Let a polite request to stop unwind, so that no partial output stays behind.
 
+    SIGINT too: where a KeyboardInterrupt meets code made of a string, as in the imports of libraries, `python -m`
+    ends by that signal and not by the exit code, even if it was caught. Where SIGINT is ignored it stays so.
+    """
     if threading.current_thread() is not threading.main_thread():  # Only there signals can be handled.
         yield
         return
@@ -307,8 +318,12 @@ def _terminated_cleanly() -> Iterator[None]:
     def stop(number: int, _: object) -> None:
         sys.exit(128 + number)
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        numbers.append(signal.SIGINT)
+    previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -508,6 +508,25 @@ def test_signals_stop_the_program_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_of_code_in_a_string_is_no_other(ply: Path, tmp_path: Path) -> None:
+    """Which is how Python makes named tuples and data classes, while libraries are imported."""
+    (tmp_path / "program.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from scenepress import api, cli\n"
+        "code = 'import time; print(1, flush=True); time.sleep(60)'\n"
+        "api.compress = lambda *_, **__: exec(code)\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-m", "program", "compress", str(ply), "-o", "a.press"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (130, "scenepress: interrupted\n")
+
+
 def test_an_interrupt_of_the_report_leaves_nothing(
     ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,11 +78,17 @@ def _load(path: Path) -> Mapping[object, object]:
     except OSError:
         raise
     except Exception as error:  # The unpickler raises anything on damaged input.
-        message = " ".join(str(error).split())[:300]
-        raise FormatError(f"{path}: not a checkpoint of tensors and plain containers: {message}") from None
+        raise FormatError(f"{path}: not a checkpoint of tensors and plain containers{_reason(error)}") from None
     if not isinstance(content, Mapping):
         raise FormatError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
     return content
+
+
+def _reason(error: Exception) -> str:
+    """What torch found, without its advice to load the file in a way that runs what it says."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not re.search("weights_only|WeightsUnpickler error:$", line)]
+    return f": {lines[0][:200]}" if lines else ""
 
 
 def _check_zip(path: Path) -> None:
