@@ -388,14 +388,16 @@ def test_far_outliers_cost_the_others_nothing(distance: float, many: int) -> Non
     means[:many] = np.random.default_rng(many).uniform(-distance, distance, (many, 3))
     source = dataclasses.replace(OUTLIER_SCENE, means=means)
     used = views(OUTLIER_SCENE)
-    alone = codec.encode(OUTLIER_SCENE, KEPT, cameras=used)
+    others = OUTLIER_SCENE.take(np.arange(many, len(OUTLIER_SCENE)))
+    alone = codec.encode(others, KEPT, cameras=used)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         data = codec.encode(source, KEPT, cameras=used)
     decoded, without = codec.decode(data), codec.decode(alone)
     error = np.linalg.norm(decoded.means - source.means, axis=1)[many:]
-    usual = np.linalg.norm(without.means - OUTLIER_SCENE.means, axis=1)[many:]
-    assert np.quantile(error, 0.5) < 1.1 * np.quantile(usual, 0.5)
+    usual = np.linalg.norm(without.means - others.means, axis=1)
+    # Steps are powers of two: where a class's lies near one, a trifle of sensitivity doubles or halves it.
+    assert np.quantile(error, 0.5) < 1.3 * np.quantile(usual, 0.5)
     assert error.max() < 1.5 * usual.max()
     assert np.abs(decoded.means - source.means)[:many].max() < 1e-6 * distance + 0.1
     assert len(data) < 1.03 * len(alone) + 700 * many
