@@ -44,6 +44,7 @@ def _count(metavar: str) -> PrimitiveConstructorSpec[int | None]:
 
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 Background = Literal["black", "white", "grey"]
+Backgrounds = Literal["both", "black", "white", "grey"]
 Json = Annotated[bool, arg(name="json")]
 CameraFile = Annotated[Path | None, arg(metavar="FILE")]
 
@@ -70,8 +71,8 @@ class Compress:
     """Leave out splats with non-finite or absurd values."""
     report: Annotated[Path | None, arg(metavar="FILE.html")] = None
     """Also write a self-contained report, and its JSON twin beside it."""
-    background: Background = "black"
-    """Behind the splats of the report's renders."""
+    background: Backgrounds = "both"
+    """Behind the splats where the report measures; both: means over black and white, pictures over black."""
     as_json: Json = False
     """Print one JSON object and nothing else."""
 
@@ -126,8 +127,8 @@ class Compare:
     """Width of the renders in pixels: 400, or as --cameras says."""
     cameras: CameraFile = None
     """transforms.json, cameras.json or a COLMAP folder."""
-    background: Background = "black"
-    """Behind the splats."""
+    background: Backgrounds = "both"
+    """Behind the splats; both: every number is the mean over black and over white."""
     as_json: Json = False
     """Print one JSON object and nothing else."""
 

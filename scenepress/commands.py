@@ -18,7 +18,8 @@ from scenepress.inspection import file_size
 from scenepress.report.build import Encoding, build
 from scenepress.scene import Camera, Splats
 
-BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0), "grey": (0.5, 0.5, 0.5)}
+BLACK, WHITE, GREY = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)
+BACKGROUNDS: dict[str, quality.Background | None] = {"both": None, "black": BLACK, "white": WHITE, "grey": GREY}
 COMPARE_VIEWS, COMPARE_WIDTH, RENDER_WIDTH = 8, 400, 800
 MAX_VIEWS, MAX_WIDTH = 10_000, 16_384
 IMAGE_FORMATS = {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -131,9 +132,8 @@ def compare(command: cli.Compare) -> None:
 
         cameras = list(synthesize(a, command.views or COMPARE_VIEWS, command.size or COMPARE_WIDTH))
     _require_measurable(cameras)
-    background = BACKGROUNDS[command.background]
     with _progress() as progress:
-        result = quality.compare(a, b, cameras, background=background, progress=progress)
+        result = quality.compare(a, b, cameras, background=BACKGROUNDS[command.background], progress=progress)
     pair = printing.Pair(
         a=str(command.a),
         b=str(command.b),
@@ -142,6 +142,7 @@ def compare(command: cli.Compare) -> None:
         splats_a=len(a),
         splats_b=len(b),
         cameras=f"from {command.cameras}" if command.cameras else "made up from A",
+        background=_background_name(command.background),
         result=result,
     )
     if command.as_json:
@@ -171,7 +172,8 @@ def render(command: cli.Render) -> None:
     scene = _load(command.source)
     factor = scene_ops.viewing_scale(scene)
     camera = scene_ops.enlarge_camera(_camera(command, scene), factor)
-    image = rasterize(scene_ops.enlarge(scene, factor), camera, background=BACKGROUNDS[command.background])
+    background = BACKGROUNDS[command.background] or BLACK
+    image = rasterize(scene_ops.enlarge(scene, factor), camera, background=background)
     buffer = io.BytesIO()
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
     PIL.Image.fromarray(quality.to_8bit(image.color)).save(buffer, kind, **options)
@@ -245,6 +247,10 @@ def _camera(command: cli.Render, scene: Splats) -> Camera:
     return cameras[int(view or 0)]
 
 
+def _background_name(chosen: cli.Backgrounds) -> str:
+    return "black and white" if chosen == "both" else chosen
+
+
 def _report(
     command: cli.Compress, scene: Splats, encoding: Encoding, cameras: Sequence[Camera] | None
 ) -> report.Report:
@@ -254,6 +260,7 @@ def _report(
     chosen = list(cameras or synthesize(scene, COMPARE_VIEWS, COMPARE_WIDTH))
     chosen = api.choose(chosen, COMPARE_VIEWS)
     origin = f"from {command.cameras.name}" if command.cameras else "made up from the scene"
+    rear = _background_name(command.background)
     with _progress() as progress:
         return build(
             command.source.name,
@@ -261,7 +268,7 @@ def _report(
             file_size(command.source),
             [encoding],
             chosen,
-            cameras_note=f"{len(chosen)} views {origin}, {chosen[0].width} pixels wide.",
+            cameras_note=f"{len(chosen)} views {origin}, {chosen[0].width} pixels wide, over {rear}.",
             background=BACKGROUNDS[command.background],
             producer=f"scenepress {__version__}",
             progress=progress,

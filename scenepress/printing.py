@@ -62,6 +62,8 @@ class Pair:
     splats_b: int
     cameras: str
     """Where the views come from."""
+    background: str
+    """What was behind the splats."""
     result: quality.Comparison
 
     def as_json(self) -> dict[str, Json]:
@@ -74,6 +76,7 @@ class Pair:
             "ratio": self.bytes_a / self.bytes_b,
             "splats_a": self.splats_a,
             "splats_b": self.splats_b,
+            "background": self.background,
             **self.result.as_json(),
         }
 
@@ -120,7 +123,7 @@ def print_pair(pair: Pair) -> None:
         if value is not None:
             rows.append((name, f"{value:.{digits}f}"))
     size = f"{view.width} x {view.height} pixels"
-    rows.append(("views", f"{len(result.views)} {pair.cameras}, {size}"))
+    rows.append(("views", f"{len(result.views)} {pair.cameras}, {size}, over {pair.background}"))
     _print_rows(f"{pair.b} against {pair.a}", rows)
 
 
