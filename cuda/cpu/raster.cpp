@@ -19,7 +19,7 @@ void write_tile(const TilePixels& pixels, const Pinhole& camera, int left, int t
   for (int row = 0; row < rows; ++row) {
     const int64_t at = static_cast<int64_t>(top + row) * camera.width + left;
     for (int column = 0; column < columns; ++column) {
-      const int i = row * kTile + column;
+      const int i = column * kTile + row;
       const float rest = std::fabs(pixels.transmittance[i]);
       float* out = color + 3 * (at + column);
       out[0] = pixels.r[i] + rest * background[0];

@@ -15,7 +15,6 @@ struct Avx2Lanes {
 
   static inline Avx2Lanes load(const float* p) { return {_mm256_load_ps(p)}; }
   inline void store(float* p) const { _mm256_store_ps(p, v); }
-  inline void store_anywhere(float* p) const { _mm256_storeu_ps(p, v); }
   // out[k] = the sum of the lanes of x[k], k < 8.
   static inline void sum_each(const Avx2Lanes* x, float* out) {
     const __m256 pairs0 = _mm256_hadd_ps(x[0].v, x[1].v), pairs1 = _mm256_hadd_ps(x[2].v, x[3].v);
@@ -24,6 +23,16 @@ struct Avx2Lanes {
     const __m256 crossed =
         _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
     _mm256_storeu_ps(out, crossed);
+  }
+  static inline float sum(Avx2Lanes a) {
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+  }
+  static inline float largest(Avx2Lanes a) {
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
   }
   static inline Avx2Lanes splat(float x) { return {_mm256_set1_ps(x)}; }
   static inline Avx2Lanes ramp(float first) {

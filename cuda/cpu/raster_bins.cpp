@@ -59,7 +59,7 @@ VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, con
 
 void clear_tile(const Pinhole& camera, int left, int top, TilePixels* pixels) {
   for (int i = 0; i < kTilePixels; ++i) {
-    const bool inside = left + i % kTile < camera.width && top + i / kTile < camera.height;
+    const bool inside = left + i / kTile < camera.width && top + i % kTile < camera.height;
     pixels->transmittance[i] = inside ? 1.f : -1.f;
     pixels->r[i] = pixels->g[i] = pixels->b[i] = 0.f;
   }

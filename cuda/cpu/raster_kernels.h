@@ -1,5 +1,6 @@
 // The inner loops of the CPU rasteriser, written once over a type of 8 float lanes: AVX2+FMA or portable.
-// A row of a tile is two such vectors.
+// A column of a tile is two such vectors: a lane keeps its row, and with it all that a row has of a splat, while
+// the loops go from column to column.
 //
 // Comparisons give masks of all ones or zeros; bits() gathers the sign bits, lane 0 lowest; fma(a, b, c) is a b +
 // c and fnma(a, b, c) is c - a b, fused or not.
@@ -13,8 +14,8 @@ namespace scenepress {
 
 constexpr int kTilePixels = kTile * kTile;
 
-// The pixels of one tile, row by row. Transmittance is negative where the pixel is finished (its size remains that
-// of the last splat blended) or lies outside the image.
+// The pixels of one tile, column by column. Transmittance is negative where the pixel is finished (its size
+// remains that of the last splat blended) or lies outside the image.
 struct TilePixels {
   alignas(32) float transmittance[kTilePixels];
   alignas(32) float r[kTilePixels];
@@ -30,47 +31,51 @@ struct MeasuredTile {
   alignas(32) float unsure[kTilePixels];
 };
 
-// Rows and halves of a tile that a footprint may touch.
+// Columns, and halves of a column, of a tile that a footprint may touch.
 struct TileSpan {
-  int first_row, last_row, first_half, last_half;  // inclusive
+  unsigned columns;           // bit c: column c
+  int first_half, last_half;  // inclusive
 };
 
 static inline TileSpan span_in_tile(const Footprint& f, float left, float top) {
-  const float low = f.y - f.reach_y - top - 0.5f, high = f.y + f.reach_y - top - 0.5f;
-  TileSpan span;
-  span.first_row = low > 0.f ? static_cast<int>(low) + (low > static_cast<float>(static_cast<int>(low))) : 0;
-  span.last_row = high < kTile - 1 ? static_cast<int>(high + 1.f) - 1 : kTile - 1;  // high >= -1: the tile was hit
-  span.first_half = f.x - f.reach_x > left + 7.5f;
-  span.last_half = f.x + f.reach_x >= left + 8.5f;
-  return span;
+  const float low = f.x - f.reach_x - left - 0.5f, high = f.x + f.reach_x - left - 0.5f;
+  const int first = low > 0.f ? static_cast<int>(low) + (low > static_cast<float>(static_cast<int>(low))) : 0;
+  const int end = high < kTile - 1 ? static_cast<int>(high + 1.f) : kTile;  // high >= -1: the tile was hit
+  return {(1u << end) - (1u << first), f.y - f.reach_y > top + 7.5f, f.y + f.reach_y >= top + 8.5f};
 }
 
-// The part of the exponent that a row shares, and where its ridge lies.
+// What 8 rows of a tile have of a footprint: log2 alpha(column) = peak - along * (column - ridge)^2.
+template <typename Lanes>
 struct RowTerms {
-  float peak;   // log2 alpha on the ridge
-  float ridge;  // px, from the tile's left edge
-  float dy;
+  Lanes peak;
+  Lanes ridge;  // px, from the tile's left edge
+  Lanes dy;
 };
 
-static inline RowTerms row_terms(const Footprint& f, float left, float py) {
-  const float dy = py - f.y;
-  return {f.log2_opacity - f.across * dy * dy, (f.x - left) + f.shear * dy, dy};
+// py: centres of the rows.
+template <typename Lanes>
+static inline RowTerms<Lanes> row_terms(const Footprint& f, float left, Lanes py) {
+  const Lanes dy = py - Lanes::splat(f.y);
+  return {Lanes::fnma(Lanes::splat(f.across) * dy, dy, Lanes::splat(f.log2_opacity)),
+          Lanes::fma(Lanes::splat(f.shear), dy, Lanes::splat(f.x - left)), dy};
 }
 
+static inline float column_centre(int column) { return static_cast<float>(column) + 0.5f; }
+
 template <typename Lanes>
-static inline bool row_finished(const TilePixels& pixels, int row) {
-  const Lanes a = Lanes::load(pixels.transmittance + row * kTile);
-  const Lanes b = Lanes::load(pixels.transmittance + row * kTile + 8);
+static inline bool column_finished(const TilePixels& pixels, int column) {
+  const Lanes a = Lanes::load(pixels.transmittance + column * kTile);
+  const Lanes b = Lanes::load(pixels.transmittance + column * kTile + 8);
   return (Lanes::bits(a) & Lanes::bits(b)) == 0xffu;
 }
 
-// Bit r of the result: row r still has a pixel to draw.
+// Bit c of the result: column c still has a pixel to draw.
 template <typename Lanes>
-static inline unsigned unfinished_rows(const TilePixels& pixels) {
-  unsigned rows = 0;
-  for (int row = 0; row < kTile; ++row)
-    if (!row_finished<Lanes>(pixels, row)) rows |= 1u << row;
-  return rows;
+static inline unsigned unfinished_columns(const TilePixels& pixels) {
+  unsigned columns = 0;
+  for (int column = 0; column < kTile; ++column)
+    if (!column_finished<Lanes>(pixels, column)) columns |= 1u << column;
+  return columns;
 }
 
 constexpr float kExp2[6] = {1.0000001192f, 0.6931469440f, 0.2402212024f,
@@ -92,24 +97,21 @@ static inline Lanes exp2_lanes(Lanes x) {
 template <typename Lanes>
 static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t count, float left, float top,
                        TilePixels* pixels) {
-  const Lanes centres[2] = {Lanes::ramp(0.5f), Lanes::ramp(8.5f)};
+  const Lanes rows[2] = {Lanes::ramp(top + 0.5f), Lanes::ramp(top + 8.5f)};
   const Lanes threshold = Lanes::splat(kLog2MinAlpha), one = Lanes::splat(1.f);
-  unsigned unfinished = unfinished_rows<Lanes>(*pixels);
+  unsigned unfinished = unfinished_columns<Lanes>(*pixels);
   for (int64_t i = 0; i < count && unfinished; ++i) {
     if (i + 8 < count) __builtin_prefetch(footprints + ids[i + 8]);
     const Footprint& f = footprints[ids[i]];
     const TileSpan span = span_in_tile(f, left, top);
     const Lanes along = Lanes::splat(f.along);
     const Lanes red = Lanes::splat(f.rgb[0]), green = Lanes::splat(f.rgb[1]), blue = Lanes::splat(f.rgb[2]);
-    for (int row = span.first_row; row <= span.last_row; ++row) {
-      if (!(unfinished >> row & 1)) continue;
-      const RowTerms terms = row_terms(f, left, top + static_cast<float>(row) + 0.5f);
-      const Lanes peak = Lanes::splat(terms.peak), ridge = Lanes::splat(terms.ridge);
-      bool finished_some = false;
-      for (int half = span.first_half; half <= span.last_half; ++half) {
-        const int at = row * kTile + half * 8;
-        const Lanes across = centres[half] - ridge;
-        const Lanes exponent = Lanes::fnma(along * across, across, peak);
+    for (int half = span.first_half; half <= span.last_half; ++half) {
+      const RowTerms<Lanes> terms = row_terms(f, left, rows[half]);
+      for (unsigned columns = span.columns & unfinished; columns; columns &= columns - 1) {
+        const int column = __builtin_ctz(columns), at = column * kTile + half * 8;
+        const Lanes across = Lanes::splat(column_centre(column)) - terms.ridge;
+        const Lanes exponent = Lanes::fnma(along * across, across, terms.peak);
         const Lanes before = Lanes::load(pixels->transmittance + at);
         const Lanes touched = Lanes::where_positive(Lanes::not_less(exponent, threshold), before);
         if (!Lanes::bits(touched)) continue;
@@ -121,54 +123,57 @@ static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t
         Lanes::fma(weight, green, Lanes::load(pixels->g + at)).store(pixels->g + at);
         Lanes::fma(weight, blue, Lanes::load(pixels->b + at)).store(pixels->b + at);
         Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
-        finished_some |= Lanes::bits(touched) != Lanes::bits(drawn);
+        const bool finished_some = Lanes::bits(touched) != Lanes::bits(drawn);
+        if (finished_some && column_finished<Lanes>(*pixels, column)) unfinished &= ~(1u << column);
       }
-      if (finished_some && row_finished<Lanes>(*pixels, row)) unfinished &= ~(1u << row);
     }
   }
 }
 
-// The sums of one splat over the pixels of one tile, lane by lane.
+// The sums of one splat over 8 rows of a tile, a row a lane.
 template <typename Lanes>
-struct LaneSums {
-  Lanes values[16];  // moments, then weight
-  Lanes weight_squared, weight_max;
+struct RowSums {
+  Lanes powers[5];  // of squared changes times u1^p
+  Lanes weight, weight_squared, weight_max;
 
   inline void clear() {
-    const Lanes zero = Lanes::splat(0.f);
-    for (Lanes& value : values) value = zero;
-    weight_squared = weight_max = zero;
+    for (Lanes& power : powers) power = Lanes::splat(0.f);
+    weight = weight_squared = weight_max = Lanes::splat(0.f);
   }
 
-  inline void add_to(PixelSums* out) const {
-    float sums[16], squares[8], largest[8];
+  inline void add_to(Lanes u2, PixelSums* out) const {
+    Lanes values[16];  // moments, then weight
+    Lanes u2_power = Lanes::splat(1.f);
+    for (int j = 0, m = 0; j < 5; ++j, u2_power = u2_power * u2)
+      for (int p = 0; p + j < 5; ++p, ++m) values[m] = powers[p] * u2_power;
+    values[kMoments] = weight;
+    float sums[16];
     Lanes::sum_each(values, sums);
     Lanes::sum_each(values + 8, sums + 8);
-    weight_squared.store_anywhere(squares);
-    weight_max.store_anywhere(largest);
     for (int m = 0; m < kMoments; ++m) out->moments[m] += sums[m];
     out->weight += sums[kMoments];
-    for (int lane = 0; lane < 8; ++lane) {
-      out->weight_squared += squares[lane];
-      if (largest[lane] > out->weight_max) out->weight_max = largest[lane];
-    }
+    out->weight_squared += Lanes::sum(weight_squared);
+    out->weight_max = larger(Lanes::largest(weight_max), out->weight_max);
   }
 };
 
-// Blends 8 pixels and gathers what they say about the splat. Powers of u1 go to row[0..5). False if nothing was
-// drawn.
+// Blends 8 pixels and gathers what they say about the splat. `across`: px from the ridge; u1_scale: what makes u1
+// of it. Sets *touched and *drawn to the pixels that the splat would draw and to those it did, a bit each.
 template <typename Lanes>
-static inline bool measure_pixels(const Footprint& f, Lanes across, Lanes peak, float u1_scale, int at,
-                                  MeasuredTile* tile, Lanes* row, LaneSums<Lanes>* sums) {
+static inline void measure_pixels(const Footprint& f, Lanes across, Lanes peak, float u1_scale, int at,
+                                  MeasuredTile* tile, RowSums<Lanes>* sums, unsigned* touched_bits,
+                                  unsigned* drawn_bits) {
   TilePixels* pixels = &tile->pixels;
   const Lanes exponent = Lanes::fnma(Lanes::splat(f.along) * across, across, peak);
   const Lanes before = Lanes::load(pixels->transmittance + at);
   const Lanes touched = Lanes::where_positive(Lanes::not_less(exponent, Lanes::splat(kLog2MinAlpha)), before);
-  if (!Lanes::bits(touched)) return false;
+  *touched_bits = *drawn_bits = Lanes::bits(touched);
+  if (!*touched_bits) return;
   const Lanes free_alpha = exp2_lanes(exponent);
   const Lanes alpha = Lanes::min(free_alpha, Lanes::splat(kMaxAlpha));
   const Lanes after = before * (Lanes::splat(1.f) - alpha);
   const Lanes drawn = Lanes::both(touched, Lanes::less(Lanes::splat(kMinTransmittance), after));
+  *drawn_bits = Lanes::bits(drawn);
   Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
   const Lanes weight = Lanes::both(alpha * before, drawn);
   // d colour / d ln alpha = weight * (colour - colour behind); none where alpha is held at its limit.
@@ -185,15 +190,14 @@ static inline bool measure_pixels(const Footprint& f, Lanes across, Lanes peak, 
     square = Lanes::fma(change, change, square);
   }
   square = Lanes::both(square, Lanes::less(free_alpha, Lanes::splat(kMaxAlpha)));
-  const Lanes u1 = across * Lanes::splat(u1_scale);
-  for (int power = 0; power < 5; ++power) {
-    row[power] = row[power] + square;
+  const Lanes u1 = Lanes::both(across * Lanes::splat(u1_scale), drawn);  // far from the ellipse it may be infinite
+  for (Lanes& power : sums->powers) {
+    power = power + square;
     square = square * u1;
   }
-  sums->values[kMoments] = sums->values[kMoments] + weight;
+  sums->weight = sums->weight + weight;
   sums->weight_squared = Lanes::fma(weight, weight, sums->weight_squared);
   sums->weight_max = Lanes::max(sums->weight_max, weight);
-  return true;
 }
 
 // Adds to sums[ids[i]] what this tile says about each splat. Transmittances are as blend_tile() starts, r, g, b
@@ -201,35 +205,32 @@ static inline bool measure_pixels(const Footprint& f, Lanes across, Lanes peak, 
 template <typename Lanes>
 static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64_t count, float left, float top,
                          MeasuredTile* tile, PixelSums* sums) {
-  const Lanes centres[2] = {Lanes::ramp(0.5f), Lanes::ramp(8.5f)};
-  unsigned unfinished = unfinished_rows<Lanes>(tile->pixels);
+  const Lanes rows[2] = {Lanes::ramp(top + 0.5f), Lanes::ramp(top + 8.5f)};
+  unsigned unfinished = unfinished_columns<Lanes>(tile->pixels);
   for (int64_t i = 0; i < count && unfinished; ++i) {
-    if (i + 8 < count) __builtin_prefetch(footprints + ids[i + 8]);
+    if (i + 8 < count) {
+      __builtin_prefetch(footprints + ids[i + 8]);
+      __builtin_prefetch(&sums[ids[i + 8]].moments, 1);
+      __builtin_prefetch(&sums[ids[i + 8]].weight_max, 1);
+    }
     const Footprint& f = footprints[ids[i]];
     const TileSpan span = span_in_tile(f, left, top);
     const Whitening scale = whitening(f);
-    LaneSums<Lanes> total;
-    total.clear();
-    bool drawn = false;
-    for (int row = span.first_row; row <= span.last_row; ++row) {
-      if (!(unfinished >> row & 1)) continue;
-      const RowTerms terms = row_terms(f, left, top + static_cast<float>(row) + 0.5f);
-      const Lanes peak = Lanes::splat(terms.peak), ridge = Lanes::splat(terms.ridge);
-      Lanes powers[5] = {Lanes::splat(0.f), Lanes::splat(0.f), Lanes::splat(0.f), Lanes::splat(0.f),
-                         Lanes::splat(0.f)};
-      bool row_drawn = false;
-      for (int half = span.first_half; half <= span.last_half; ++half)
-        row_drawn |=
-            measure_pixels(f, centres[half] - ridge, peak, scale.u1, row * kTile + half * 8, tile, powers, &total);
-      if (!row_drawn) continue;
-      drawn = true;
-      Lanes u2_power = Lanes::splat(1.f);
-      const Lanes u2 = Lanes::splat(scale.u2 * terms.dy);
-      for (int j = 0, m = 0; j < 5; ++j, u2_power = u2_power * u2)
-        for (int p = 0; p + j < 5; ++p, ++m) total.values[m] = Lanes::fma(powers[p], u2_power, total.values[m]);
-      if (row_finished<Lanes>(tile->pixels, row)) unfinished &= ~(1u << row);
+    for (int half = span.first_half; half <= span.last_half; ++half) {
+      const RowTerms<Lanes> terms = row_terms(f, left, rows[half]);
+      RowSums<Lanes> own;
+      own.clear();
+      unsigned drawn_some = 0;
+      for (unsigned columns = span.columns & unfinished; columns; columns &= columns - 1) {
+        const int column = __builtin_ctz(columns);
+        unsigned touched, drawn;
+        measure_pixels(f, Lanes::splat(column_centre(column)) - terms.ridge, terms.peak, scale.u1,
+                       column * kTile + half * 8, tile, &own, &touched, &drawn);
+        drawn_some |= drawn;
+        if (touched != drawn && column_finished<Lanes>(tile->pixels, column)) unfinished &= ~(1u << column);
+      }
+      if (drawn_some) own.add_to(Lanes::splat(scale.u2) * terms.dy, sums + ids[i]);
     }
-    if (drawn) total.add_to(sums + ids[i]);
   }
 }
 

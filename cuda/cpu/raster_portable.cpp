@@ -32,13 +32,22 @@ struct PlainLanes {
     return each([=](int i) { return p[i]; });
   }
   inline void store(float* p) const { std::memcpy(p, v, sizeof(v)); }
-  inline void store_anywhere(float* p) const { store(p); }
   // out[k] = the sum of the lanes of vectors[k], k < 8.
   static inline void sum_each(const PlainLanes* vectors, float* out) {
     for (int k = 0; k < 8; ++k) {
       const float* x = vectors[k].v;
       out[k] = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
     }
+  }
+  static inline float sum(const PlainLanes& a) {
+    float out = 0.f;
+    for (const float x : a.v) out += x;
+    return out;
+  }
+  static inline float largest(const PlainLanes& a) {
+    float out = a.v[0];
+    for (const float x : a.v) out = larger(out, x);
+    return out;
   }
   static inline PlainLanes splat(float x) {
     return each([=](int) { return x; });
