@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.arrays import gram, sample, tall_product, weighted_quantile
+
 F64 = NDArray[np.float64]
 SH_C0 = 0.28209479177387814
 
@@ -58,14 +60,17 @@ def lift_unseen(
     if not seen.any():
         return s
     weight = s.color / s.color.sum()
-    center = np.array([_weighted_median(means[:, k], weight) for k in range(3)])
-    distance = np.linalg.norm(means - center, axis=1)
-    radius = max(_weighted_median(distance, weight), 1e-30)
-    sides = np.sort(log_scales, axis=1)
-    size = np.exp(np.clip(2 * log_opacity + sides[:, 1] + sides[:, 2], -200, 200)) / (1 + (distance / radius) ** 2)
+    center = np.array([weighted_quantile(means[:, k], weight, 0.5) for k in range(3)])
+    x, y, z = means.T - center[:, None]
+    distance = np.sqrt(x * x + y * y + z * z)
+    radius = max(weighted_quantile(distance, weight, 0.5), 1e-30)
+    a, b, c = log_scales.T
+    area = a + b + c - np.minimum(np.minimum(a, b), c)
+    size = np.exp(np.clip(2 * log_opacity + area, -200, 200)) / (1 + (distance / radius) ** 2)
     floor = share * np.quantile(s.color[seen] / np.maximum(size[seen], 1e-300), 0.75) * size
     floor = np.minimum(floor, share * float(s.color.max()))
-    typical = seen & (s.color >= np.median(s.color[seen]))
+    typical = np.flatnonzero(seen & (s.color >= np.median(s.color[seen])))
+    typical = typical[sample(len(typical))]
 
     def ratio(values: F64) -> float:
         return float(np.median(values[typical] / s.color[typical].reshape((-1,) + (1,) * (values.ndim - 1))))
@@ -79,12 +84,6 @@ def lift_unseen(
         log_scale=np.maximum(s.log_scale, ratio(s.log_scale) * per_axis),
         rotation=np.maximum(s.rotation, ratio(s.rotation) * per_axis),
     )
-
-
-def _weighted_median(values: F64, weights: F64) -> float:
-    order = np.argsort(values, kind="stable")
-    total = np.cumsum(weights[order])
-    return float(values[order[np.searchsorted(total, 0.5 * total[-1])]])
 
 
 def classify(color: F64, maximum: int = 12) -> NDArray[np.uint8]:
@@ -107,7 +106,7 @@ def class_means(log: F64, classes: NDArray[np.uint8], count: int) -> F64:
     size = np.bincount(classes, minlength=count)
     top = float(log.max(initial=0))
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = 0.5 * np.log2(np.bincount(classes, 4.0 ** (log - top), minlength=count) / size) + top
+        mean = 0.5 * np.log2(np.bincount(classes, np.exp2(2 * (log - top)), minlength=count) / size) + top
     known = np.flatnonzero(np.isfinite(mean))
     for c in np.flatnonzero(~np.isfinite(mean)):
         near = known[np.abs(known - c).argmin()] if len(known) else c
@@ -126,37 +125,56 @@ def fit_factors(
 ) -> tuple[F64, list[F64]]:
     """Fit target ~ a[class] + sum of b[k][groups[k]] by alternating means: (a [count], b[k] [size[k]]).
 
-    Every b[k] rises from 0: more of what a group counts never matters less.
+    Every b[k] rises from 0: more of what a group counts never matters less. They come from a sample; a, which a
+    few large values decide, from everything.
     """
+    some = sample(len(target))
+    b = _fit_rises(target[some], classes[some], count, [group[some] for group in groups], size)
+    return class_means(target - _sum_of(b, groups), classes, count), b
+
+
+def _fit_rises(
+    target: F64, classes: NDArray[np.uint8], count: int, groups: Sequence[NDArray[np.intp]], size: Sequence[int]
+) -> list[F64]:
     members = np.maximum(np.bincount(classes, minlength=count), 1)
     b = [np.zeros(n) for n in size]
+    if not len(target):
+        return b
     for _ in range(8):
-        total = sum((b[k][groups[k]] for k in range(len(groups))), np.zeros(len(target)))
+        total = _sum_of(b, groups)
         a = np.bincount(classes, target - total, minlength=count) / members
         for k, group in enumerate(groups):
             rest = target - a[classes] - (total - b[k][group])
             hits = np.bincount(group, minlength=size[k])
             known = np.flatnonzero(hits)
-            if not len(known):
-                continue
             mean = np.bincount(group, rest, minlength=size[k])[known] / hits[known]
             total -= b[k][group]
             b[k] = np.maximum.accumulate(np.interp(np.arange(size[k]), known, mean))
             b[k] -= b[k][0]
             total += b[k][group]
-    total = sum((b[k][groups[k]] for k in range(len(groups))), np.zeros(len(target)))
-    return class_means(target - total, classes, count), b
+    return b
+
+
+def _sum_of(b: Sequence[F64], groups: Sequence[NDArray[np.intp]]) -> F64:
+    total: F64 = np.sum([rise[group] for rise, group in zip(b, groups, strict=True)], axis=0)
+    return total
 
 
 def fit_shape(target: F64, shape: F64, classes: NDArray[np.uint8], count: int) -> tuple[F64, F64]:
-    """Fit target [N] ~ a[class] + shape [N, 3] @ b by least squares: (a [count], b [3])."""
-    size = np.maximum(np.bincount(classes, minlength=count), 1)
+    """Fit target [N] ~ a[class] + shape [N, 3] @ b by least squares: (a [count], b [3]).
+
+    b comes from a sample; a, which a few large values decide, from everything.
+    """
+    some = sample(len(target))
+    members = classes[some]
+    size = np.maximum(np.bincount(members, minlength=count), 1)
 
     def centred(x: F64) -> F64:
-        return x - (np.bincount(classes, x, minlength=count) / size)[classes]
+        return x - (np.bincount(members, x, minlength=count) / size)[members]
 
-    x = np.stack([centred(shape[:, j]) for j in range(3)], 1)
-    gram = x.T @ x + (1e-3 * len(x) + 1e-9) * np.eye(3)
-    b = np.clip(np.linalg.solve(gram, x.T @ centred(target)), -2, 2)
-    a = class_means(target - shape @ b, classes, count)
+    x = np.stack([centred(column[some]) for column in (*shape.T, target)], 1)
+    products = gram(x)
+    ridge = (1e-3 * len(x) + 1e-9) * np.eye(3)
+    b = np.clip(np.linalg.solve(products[:3, :3] + ridge, products[:3, 3]), -2, 2)
+    a = class_means(target - tall_product(shape, b[:, None])[:, 0], classes, count)
     return a, b

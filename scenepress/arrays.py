@@ -1,4 +1,4 @@
-"""Argument checks shared by the library."""
+"""Argument checks and small numerics shared by the library."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def tall_product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     rows = max(1, SERIAL_PRODUCT // max(1, k * b.shape[1]))
     out = np.empty((n, b.shape[1]), a.dtype)
     whole = n - n % rows
-    np.matmul(a[:whole].reshape(-1, rows, k), b, out=out[:whole].reshape(-1, rows, b.shape[1]))
+    parts = whole // rows
+    np.matmul(a[:whole].reshape(parts, rows, k), b, out=out[:whole].reshape(parts, rows, b.shape[1]))
     np.matmul(a[whole:], b, out=out[whole:])
     return out
 
@@ -42,6 +43,40 @@ def gram(a: NDArray[Any]) -> NDArray[Any]:
     n, k = a.shape
     rows = max(1, SERIAL_PRODUCT // max(1, k * k))
     whole = n - n % rows
-    parts = a[:whole].reshape(-1, rows, k)
+    parts = a[:whole].reshape(whole // rows, rows, k)
     total: NDArray[Any] = (parts.transpose(0, 2, 1) @ parts).sum(0) + a[whole:].T @ a[whole:]
     return total
+
+
+SAMPLE = 40_000
+"""Rows that statistics of many look at: at least so many, and less than twice that."""
+
+
+def sample(count: int) -> slice:
+    """Evenly chosen rows of `count`, SAMPLE of them or a little more: enough for what is only a fit."""
+    return slice(None, None, max(1, count // SAMPLE))
+
+
+GUESS, GUESS_MARGIN = 1024, 0.05
+"""Values that weighted_quantile() looks at first, and how far off their share may be: 3 standard deviations."""
+
+
+def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:
+    """The smallest of float64 [N] values, N > 0, with at least `share` of the weight at or below it."""
+    wanted = share * float(weights.sum())
+    step = len(values) // GUESS
+    if step > 1:  # Sort only those near to what a few of them say; all of them if that was wrong.
+        few, theirs, total = values[::step], weights[::step], float(weights[::step].sum())
+        low, high = (_sorted_quantile(few, theirs, total * (share + d)) for d in (-GUESS_MARGIN, GUESS_MARGIN))
+        before = float(weights[values < low].sum())
+        near = (values >= low) & (values <= high)
+        if before < wanted <= before + float(weights[near].sum()):
+            values, weights, wanted = values[near], weights[near], wanted - before
+    return _sorted_quantile(values, weights, wanted)
+
+
+def _sorted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], wanted: float) -> float:
+    """The smallest value with at least the weight `wanted` at or below it, or the largest."""
+    order = np.argsort(values, kind="stable")
+    at = int(np.searchsorted(np.cumsum(weights[order]), wanted))
+    return float(values[order[min(at, len(order) - 1)]])

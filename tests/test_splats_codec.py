@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import backends
 import numpy as np
@@ -76,7 +77,8 @@ class Expected:
 
 def expected(data: bytes, source: Splats, chosen: Settings, used: Sequence[Camera]) -> Expected:
     """Quantise again, and join the tiles as decode() does."""
-    scene = encoder._prepare(source, encoder.measure(source, used), chosen)
+    with ThreadPoolExecutor() as pool:
+        scene = encoder._prepare(source, encoder.measure(source, used), chosen, pool)
     p = parameters_of(data)
     file = container.read(data).find(table.TILES)
     assert tiles.decode(bytes(file.payload), file.count) == scene.boxes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,13 +79,16 @@ def encode(
     progress("quantising", 0.3)
     if not views:
         settings = dataclasses.replace(settings, prune=settings.prune * UNSURE)
-    scene = _prepare(splats, sensitivities, settings)
-    progress("predicting", 0.5)
     with ThreadPoolExecutor() as pool:
+        scene = _prepare(splats, sensitivities, settings, pool)
+        progress("predicting", 0.5)
         built = list(pool.map(lambda i: _build_tile(scene, i), range(len(scene.boxes))))
         progress("modelling", 0.6)
         fitted = predictors.fit(
-            [(tile, levels) for tile, levels, _ in built], [steps for _, _, steps in built], scene.bounds[-1] + 1
+            [(tile, levels) for tile, levels, _ in built],
+            [steps for _, _, steps in built],
+            scene.bounds[-1] + 1,
+            pool,
         )
         planes = list(pool.map(lambda b: _symbols(b[0], b[1], b[2], scene, fitted), built))
         progress("coding", 0.8)
@@ -153,7 +157,7 @@ def delta_of(settings: Settings, count: int) -> float:
     return float(np.sqrt(12 * 10 ** (-(settings.psnr + COHERENCE) / 10) / (16 * max(count, 1))))
 
 
-def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
+def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: ThreadPoolExecutor) -> _Scene:
     rows = np.arange(len(splats))
     kept = sens.removal > settings.prune * delta_of(settings, len(splats)) ** 2
     if settings.prune and not settings.keep_order and kept.any():  # If no camera saw anything, keep everything.
@@ -172,7 +176,7 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
     )
     classes = allocation.classify(sens.color)
     steps = lattice.fit_steps(sens, classes, log_scales, delta, settings)
-    on_lattice, transforms = lattice.quantise(splats, quats, log_scales, classes, steps, settings)
+    on_lattice, transforms = lattice.quantise(splats, quats, log_scales, classes, steps, settings, pool)
     wanted = placement.log_steps(steps, on_lattice)
     means = splats.means.astype(np.float64)
     exponent = placement.choose_exponent(wanted, means)
@@ -183,22 +187,17 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings) -> _Scene:
     bounds = placement.plan_levels(classes)
     level_of = np.searchsorted(bounds, classes)
     cells = placement.choose_cells(wanted[2], level_of, len(bounds))
-    tiles_of = placement.split(points, settings.tile_size, placement.widest(cells)) if len(points) else []
-    boxes, placed = [], []
-    for members in tiles_of:
-        box = placement.box_of(points[members])
-        boxes.append(box)
-        placed.append(
-            [
-                _sorted(
-                    placement.place(
-                        points, members[level_of[members] == level], box, cell, on_lattice, steps, wanted
-                    ),
-                    tiles.depth_of(box.bits, cell),
-                )
-                for level, cell in enumerate(cells)
-            ]
-        )
+    members = placement.split(points, settings.tile_size, placement.widest(cells)) if len(points) else []
+    boxes = [placement.box_of(points[tile]) for tile in members]
+
+    def place(tile: int, level: int) -> Placed:
+        mine, box, cell = members[tile], boxes[tile], cells[level]
+        mine = mine[level_of[mine] == level]
+        found = placement.place(points, mine, box, cell, on_lattice, steps, wanted)
+        return _sorted(found, tiles.depth_of(box.bits, cell))
+
+    done = list(pool.map(lambda job: place(*job), itertools.product(range(len(boxes)), range(len(cells)))))
+    placed = [done[i : i + len(cells)] for i in range(0, len(done), len(cells))]
     return _Scene(on_lattice, transforms, steps, exponent, boxes, bounds, cells, rows, placed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +160,13 @@ def fit_color(sh0: F64, weights: F64) -> I32:
 
 
 def quantise(
-    splats: Splats, quats: F64, log_scales: F64, classes: U8, steps: Steps, s: Settings
+    splats: Splats,
+    quats: F64,
+    log_scales: F64,
+    classes: U8,
+    steps: Steps,
+    s: Settings,
+    pool: ThreadPoolExecutor,
 ) -> tuple[Lattice, Transforms]:
     """Everything but positions, on its lattice, for splats in the order of walk().
 
@@ -184,13 +191,13 @@ def quantise(
     limit = kernels.LIMIT // wide[7:10]
     values[7:10] = np.clip(rounded.T, -limit, limit) * wide[7:10]
     sh_steps = step_of(steps.sh[classes])
-    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone)
+    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone, pool)
     lattice = Lattice(classes, values, wide, logs, coefficients, sh_steps, extents, frames_of(quats))
     return lattice, Transforms(matrix, basis, shift)
 
 
 def _quantise_sh(
-    splats: Splats, steps: I32, dead_zone: float
+    splats: Splats, steps: I32, dead_zone: float, pool: ThreadPoolExecutor
 ) -> tuple[I32, U8, NDArray[np.int8], I32]:
     n, width = len(splats), 3 * splats.shN.shape[1]
     if not n or not width:
@@ -203,8 +210,10 @@ def _quantise_sh(
     x = splats.shN.reshape(n, width)
     basis = sh.fit_basis(x, 1 / steps.astype(np.float64) ** 2)
     forward = np.linalg.pinv(basis.astype(np.float64)).T * (sh.BASIS_UNIT * sh.UNIT)
-    signed, extents, used = np.empty((width, n), np.int32), np.empty(n, np.uint8), 0
-    for first in range(0, n, BLOCK):
+    signed, extents = np.empty((width, n), np.int32), np.empty(n, np.uint8)
+
+    def quantise_block(first: int) -> int:
+        """How many columns of it are in use."""
         at = slice(first, first + BLOCK)
         step = steps[at, None]
         ratio = (tall_product(x[at], forward.astype(np.float32)) / step).astype(np.float32)
@@ -215,7 +224,9 @@ def _quantise_sh(
         last = np.where(coded.any(1), width - coded[:, ::-1].argmax(1), 0)
         extents[at] = np.searchsorted(sh.BOUNDS, last, side="left")
         signed[:, at] = (symbols * step).T
-        used = max(used, int(last.max()))
+        return int(last.max())
+
+    used = max(pool.map(quantise_block, range(0, n, BLOCK)))
     # Diffused errors average out as they are: no shift of the reconstruction would help.
     return signed[:used], extents, np.ascontiguousarray(basis[:, :used]), np.zeros(GROUPS, np.int32)
 

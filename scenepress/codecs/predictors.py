@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.arrays import gram, tall_product
 from scenepress.kernels import splats as kernels
 from scenepress.stages import context
 from scenepress.stages.context import I32, U8, Level, Predictor, Tile
@@ -19,7 +21,7 @@ ROUNDS = 3
 
 
 def fit(
-    tiles: Sequence[tuple[Tile, list[Level]]], steps: Sequence[I32], classes: int
+    tiles: Sequence[tuple[Tile, list[Level]]], steps: Sequence[I32], classes: int, pool: ThreadPoolExecutor
 ) -> tuple[tuple[Predictor, ...], ...]:
     """[2][CHANNELS] predictors, for levels without and with neighbours.
 
@@ -27,11 +29,11 @@ def fit(
         tiles: with all their lattice values, and their levels.
         steps: int32 [CHANNELS, capacity] per tile.
         classes: number of importance classes.
+        pool: fits the channels side by side.
     """
-    return tuple(
-        tuple(_fit_channel(tiles, steps, classes, channel, with_near) for channel in range(context.CHANNELS))
-        for with_near in (False, True)
-    )
+    jobs = itertools.product((False, True), range(context.CHANNELS))
+    fitted = tuple(pool.map(lambda job: _fit_channel(tiles, steps, classes, job[1], job[0]), jobs))
+    return fitted[: context.CHANNELS], fitted[context.CHANNELS :]
 
 
 def _fit_channel(
@@ -64,25 +66,19 @@ def _fit_channel(
 def _robust_fit(
     x: NDArray[np.float64], y: NDArray[np.float64], kind: U8, step: NDArray[np.float64], classes: int
 ) -> Predictor:
-    """Reweighted least squares towards the least sum of |residual| / step; one bias per class."""
+    """Reweighted least squares towards the least sum of |residual| / step; one bias per class. x: [N, K]."""
+    columns = np.concatenate([np.eye(classes)[kind], x, y[:, None]], 1)
     residual = np.zeros_like(y)
-    w: NDArray[np.floating[Any]] = np.zeros(x.shape[1])
-    bias: NDArray[np.floating[Any]] = np.zeros(classes)
     for _ in range(ROUNDS):
         scale = 1 / (step * np.maximum(step, np.abs(residual)))
-        total = np.maximum(np.bincount(kind, scale, minlength=classes), 1e-300)
-
-        def centre(
-            v: NDArray[np.float64], s: NDArray[np.float64] = scale, t: NDArray[np.float64] = total
-        ) -> NDArray[np.float64]:
-            return np.bincount(kind, v * s, minlength=classes) / t
-
-        if x.shape[1]:
-            xc = x - np.stack([centre(x[:, j]) for j in range(x.shape[1])], 1)[kind]
-            gram = (xc * scale[:, None]).T @ xc
-            gram += (1e-4 * np.trace(gram) / len(gram) + 1e-12) * np.eye(len(gram))
-            w = np.linalg.solve(gram, (xc * scale[:, None]).T @ (y - centre(y)[kind]))
-            w = np.clip(np.round(w * 4096), -32767, 32767) / 4096
-        bias = np.round(np.clip(centre(y - x @ w), -kernels.LIMIT, kernels.LIMIT))
-        residual = y - x @ w - bias[kind]
+        products = gram(columns * np.sqrt(scale)[:, None])
+        total = np.maximum(np.diag(products)[:classes], 1e-300)
+        means = products[:classes, classes:] / total[:, None]
+        within = products[classes:, classes:] - products[classes:, :classes] @ means
+        square = within[:-1, :-1]
+        ridge = 1e-4 * np.trace(square) / max(len(square), 1) + 1e-12
+        w = np.linalg.solve(square + ridge * np.eye(len(square)), within[:-1, -1])
+        w = np.clip(np.round(w * 4096), -32767, 32767) / 4096
+        bias = np.round(np.clip(means[:, -1] - means[:, :-1] @ w, -kernels.LIMIT, kernels.LIMIT))
+        residual = y - tall_product(x, w[:, None])[:, 0] - bias[kind]
     return Predictor(bias.astype(np.int32), np.round(w * 4096).astype(np.int32))
