@@ -74,7 +74,11 @@ nb::tuple project_splats(Input2<float> means, Input2<float> quats, Input2<float>
     std::fill(row, row + 11, 0.f);
     Footprint footprint;
     Ellipse e;
-    visible.data()[i] = make_footprint(splats, i, camera, &footprint) && project(splats, i, camera, &e);
+    SplatShape shape;
+    double point[3];
+    shape_of(splats, i, &shape);
+    visible.data()[i] = make_footprint(splats, i, camera, &footprint) &&
+                        to_camera(camera, splats.means + 3 * i, point) && project(shape, point, camera, &e);
     if (!visible.data()[i]) continue;
     const float values[11] = {e.x,
                               e.y,

@@ -100,14 +100,14 @@ SP_HOST_DEVICE static inline TileRange tile_columns_in_row(const Footprint& f, i
                        smaller(f.x + f.shear * dy_right + width_right, f.x + f.reach_x), count);
 }
 
-// Splat i as this camera sees it; false if it cannot touch any pixel.
-SP_HOST_DEVICE static inline bool make_footprint(const SplatArrays& splats, int64_t i, const Pinhole& camera,
-                                                 Footprint* out) {
-  const float opacity = opacity_from_logit(splats.opacity_logits[i]);
-  if (!(opacity >= kMinAlpha)) return false;
+// Splat i, of this shape and with its centre at `point` of to_camera(), as the camera sees it; false if it cannot
+// touch any pixel.
+SP_HOST_DEVICE static inline bool make_footprint(const SplatArrays& splats, int64_t i, const SplatShape& shape,
+                                                 const double* point, const Pinhole& camera, Footprint* out) {
+  if (!(shape.opacity >= kMinAlpha)) return false;
   Ellipse ellipse;
-  if (!project(splats, i, camera, &ellipse)) return false;
-  const float seen = splats.antialiased ? opacity * ellipse.compensation : opacity;
+  if (!project(shape, point, camera, &ellipse)) return false;
+  const float seen = splats.antialiased ? shape.opacity * ellipse.compensation : shape.opacity;
   if (!shape_footprint(ellipse, seen, out) || !on_image(*out, camera.width, camera.height)) return false;
   const TileRange rows = tile_rows(*out, tiles_across(camera.height)),
                   columns = tile_columns(*out, tiles_across(camera.width));
@@ -118,6 +118,16 @@ SP_HOST_DEVICE static inline bool make_footprint(const SplatArrays& splats, int6
   return sh_color(splats.sh_degree, splats.sh0 + 3 * i, splats.shN + 3 * extra * i,
                   static_cast<float>(mean[0] - camera.eye[0]), static_cast<float>(mean[1] - camera.eye[1]),
                   static_cast<float>(mean[2] - camera.eye[2]), out->rgb);
+}
+
+// The same from the scene's arrays alone.
+SP_HOST_DEVICE static inline bool make_footprint(const SplatArrays& splats, int64_t i, const Pinhole& camera,
+                                                 Footprint* out) {
+  double point[3];
+  if (!to_camera(camera, splats.means + 3 * i, point)) return false;
+  SplatShape shape;
+  shape_of(splats, i, &shape);
+  return make_footprint(splats, i, shape, point, camera, out);
 }
 
 // log2 of alpha at a pixel centre, before the limits.

@@ -40,6 +40,13 @@ struct SplatArrays {
   bool antialiased;
 };
 
+// What a splat is from any side, made ready for projection.
+struct SplatShape {
+  float rotation[9];  // row-major, own axes in columns
+  float scales[3];    // standard deviations along them
+  float opacity;      // 0 if the splat is broken: nobody sees it
+};
+
 // One Gaussian on the image.
 struct Ellipse {
   float x, y;           // centre, px
@@ -67,11 +74,23 @@ SP_HOST_DEVICE static inline bool rotation_matrix(const float* q, float* r) {
   return true;
 }
 
-SP_HOST_DEVICE static inline void to_camera(const Pinhole& camera, const float* mean, double* point) {
+SP_HOST_DEVICE static inline float opacity_from_logit(float logit) { return 1.f / (1.f + expf(-logit)); }
+
+SP_HOST_DEVICE static inline void shape_of(const SplatArrays& splats, int64_t i, SplatShape* out) {
+  const float* log_scales = splats.log_scales + 3 * i;
+  const bool whole = rotation_matrix(splats.quats + 4 * i, out->rotation) && is_finite(log_scales[0]) &&
+                     is_finite(log_scales[1]) && is_finite(log_scales[2]);
+  for (int k = 0; k < 3; ++k) out->scales[k] = expf(log_scales[k]);
+  out->opacity = whole ? opacity_from_logit(splats.opacity_logits[i]) : 0.f;
+}
+
+// The centre in camera coordinates; false if it is not between the near and the far plane, or not finite.
+SP_HOST_DEVICE static inline bool to_camera(const Pinhole& camera, const float* mean, double* point) {
   for (int i = 0; i < 3; ++i) {
     const double* row = camera.rotation + 3 * i;
     point[i] = row[0] * mean[0] + row[1] * mean[1] + row[2] * mean[2] + camera.translation[i];
   }
+  return point[2] > kNearPlane && point[2] < kFarPlane;  // a NaN fails too
 }
 
 // The centre's slopes x/z and y/z, held within 1.3 half fields of view: beyond, the linearised projection
@@ -122,26 +141,16 @@ SP_HOST_DEVICE static inline void image_covariance(const float* axes, const floa
   out->compensation = sqrtf(det / out->det);
 }
 
-// The ellipse of splat i; false if it is behind the near plane or not finite.
-SP_HOST_DEVICE static inline bool project(const SplatArrays& splats, int64_t i, const Pinhole& camera,
+// The ellipse of a splat whose centre is at `point` of to_camera(); false if it is not finite.
+SP_HOST_DEVICE static inline bool project(const SplatShape& shape, const double* point, const Pinhole& camera,
                                           Ellipse* out) {
-  double point[3];
-  to_camera(camera, splats.means + 3 * i, point);
-  if (!(point[2] > kNearPlane && point[2] < kFarPlane)) return false;  // a NaN fails too
   out->x = static_cast<float>(camera.fx * point[0] / point[2] + camera.cx);
   out->y = static_cast<float>(camera.fy * point[1] / point[2] + camera.cy);
   out->depth = static_cast<float>(point[2]);
-
-  float rotation[9], axes[6];
-  if (!rotation_matrix(splats.quats + 4 * i, rotation)) return false;
-  image_axes(camera, point, rotation, axes);
-  const float* log_scales = splats.log_scales + 3 * i;
-  if (!is_finite(log_scales[0]) || !is_finite(log_scales[1]) || !is_finite(log_scales[2])) return false;
-  const float scales[3] = {expf(log_scales[0]), expf(log_scales[1]), expf(log_scales[2])};
-  image_covariance(axes, scales, camera.low_pass, out);
+  float axes[6];
+  image_axes(camera, point, shape.rotation, axes);
+  image_covariance(axes, shape.scales, camera.low_pass, out);
   return is_finite(out->det) && is_finite(out->x) && is_finite(out->y);
 }
-
-SP_HOST_DEVICE static inline float opacity_from_logit(float logit) { return 1.f / (1.f + expf(-logit)); }
 
 }  // namespace scenepress

@@ -73,14 +73,13 @@ SP_HOST_DEVICE static inline LogAlphaSlope log_alpha_slope(const Ellipse& e, flo
 }
 
 // slopes: kShapeSlots of them. False if the splat cannot be seen.
-SP_HOST_DEVICE static inline bool shape_slopes(const SplatArrays& splats, int64_t i, const Pinhole& camera,
-                                               LogAlphaSlope* slopes) {
-  Ellipse e;
-  if (!project(splats, i, camera, &e)) return false;
+SP_HOST_DEVICE static inline bool shape_slopes(const SplatShape& shape, const float* mean, bool antialiased,
+                                               const Pinhole& camera, LogAlphaSlope* slopes) {
   double point[3];
-  to_camera(camera, splats.means + 3 * i, point);
-  float rotation[9], axes[6], held[2], in_camera[9];
-  rotation_matrix(splats.quats + 4 * i, rotation);
+  Ellipse e;
+  if (!to_camera(camera, mean, point) || !project(shape, point, camera, &e)) return false;
+  const float* rotation = shape.rotation;
+  float axes[6], held[2], in_camera[9];
   image_axes(camera, point, rotation, axes);
   const float z = static_cast<float>(point[2]), x_over_z = static_cast<float>(point[0] / point[2]),
               y_over_z = static_cast<float>(point[1] / point[2]);
@@ -94,7 +93,7 @@ SP_HOST_DEVICE static inline bool shape_slopes(const SplatArrays& splats, int64_
 
   float variance[3], hx = 0.f, hy = 0.f;  // (hx, hy): how the covariance turns when the slopes x/z, y/z change
   for (int k = 0; k < 3; ++k) {
-    variance[k] = expf(2.f * splats.log_scales[3 * i + k]);
+    variance[k] = shape.scales[k] * shape.scales[k];
     hx += variance[k] * in_camera[6 + k] * axes[k];
     hy += variance[k] * in_camera[6 + k] * axes[3 + k];
   }
@@ -103,18 +102,18 @@ SP_HOST_DEVICE static inline bool shape_slopes(const SplatArrays& splats, int64_
     const float dz = in_camera[6 + k] / z;
     const float move_x = in_camera[k] / z - x_over_z * dz, move_y = in_camera[3 + k] / z - y_over_z * dz;
     const float turn_x = held[0] == x_over_z ? jx * move_x : 0.f, turn_y = held[1] == y_over_z ? jy * move_y : 0.f;
-    slopes[k] = log_alpha_slope(e, camera.low_pass, splats.antialiased, camera.fx * move_x, camera.fy * move_y,
+    slopes[k] = log_alpha_slope(e, camera.low_pass, antialiased, camera.fx * move_x, camera.fy * move_y,
                                 -2.f * (dz * (e.c00 - camera.low_pass) + turn_x * hx),
                                 -2.f * dz * e.c01 - turn_x * hy - turn_y * hx,
                                 -2.f * (dz * (e.c11 - camera.low_pass) + turn_y * hy));
     const float ax = axes[k], ay = axes[3 + k], grow = 2.f * variance[k];
-    slopes[3 + k] = log_alpha_slope(e, camera.low_pass, splats.antialiased, 0.f, 0.f, grow * ax * ax,
-                                    grow * ax * ay, grow * ay * ay);
+    slopes[3 + k] =
+        log_alpha_slope(e, camera.low_pass, antialiased, 0.f, 0.f, grow * ax * ax, grow * ax * ay, grow * ay * ay);
     const int m = (k + 1) % 3, n = (k + 2) % 3;
     const float mix = variance[m] - variance[n];
-    slopes[6 + k] = log_alpha_slope(
-        e, camera.low_pass, splats.antialiased, 0.f, 0.f, 2.f * mix * axes[m] * axes[n],
-        mix * (axes[m] * axes[3 + n] + axes[n] * axes[3 + m]), 2.f * mix * axes[3 + m] * axes[3 + n]);
+    slopes[6 + k] = log_alpha_slope(e, camera.low_pass, antialiased, 0.f, 0.f, 2.f * mix * axes[m] * axes[n],
+                                    mix * (axes[m] * axes[3 + n] + axes[n] * axes[3 + m]),
+                                    2.f * mix * axes[3 + m] * axes[3 + n]);
   }
   return true;
 }

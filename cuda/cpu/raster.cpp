@@ -40,7 +40,7 @@ const RasterKernels& raster_kernels(bool portable) {
 void rasterize_cpu(const SplatArrays& splats, const Pinhole& camera, const float* background,
                    const RasterOptions& options, float* color, float* alpha) {
   const TileGrid grid(camera);
-  const VisibleSplats visible = find_visible(splats, camera, options.kernels, options.threads);
+  const VisibleSplats visible = find_visible(splats, nullptr, camera, options.kernels, options.threads);
   const int64_t count = static_cast<int64_t>(visible.order.size());
   std::unique_ptr<TilePixels[]> kept;  // tiles between slices; nearly always there is one slice and no need
   int64_t begin = 0;

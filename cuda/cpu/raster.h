@@ -26,13 +26,15 @@ struct TileEntry {
 
 // The inner loops for one instruction set: raster_kernels.h has them and says what they do.
 struct RasterKernels {
-  VisibleCount (*make_footprints)(const SplatArrays&, int64_t begin, int64_t end, const Pinhole&, Footprint*,
-                                  DepthKey* visible);
+  VisibleCount (*make_footprints)(const SplatArrays&, const SplatShape* shapes, int64_t begin, int64_t end,
+                                  const Pinhole&, Footprint*, DepthKey* visible);
   int64_t (*list_tiles)(const Footprint*, const uint32_t* splats, int64_t count, int columns, int rows,
                         TileEntry* list, int64_t* counts);
   void (*blend_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, TilePixels*);
   void (*measure_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top, MeasuredTile*,
                        PixelSums*);
+  void (*add_sums)(const SplatArrays&, const SplatShape* shapes, int64_t begin, int64_t end, const Pinhole&,
+                   const PixelSums*, double* out);
 };
 
 const RasterKernels& portable_raster_kernels();

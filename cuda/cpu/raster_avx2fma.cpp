@@ -70,7 +70,7 @@ inline Avx2Lanes operator*(Avx2Lanes a, Avx2Lanes b) { return {_mm256_mul_ps(a.v
 
 const RasterKernels* avx2_raster_kernels() {
   static const RasterKernels kernels{make_footprints<Avx2Lanes>, list_tiles<Avx2Lanes>, blend_tile<Avx2Lanes>,
-                                     measure_tile<Avx2Lanes>};
+                                     measure_tile<Avx2Lanes>, add_sums<Avx2Lanes>};
   return &kernels;
 }
 

@@ -26,8 +26,8 @@ void radix_sort(std::vector<DepthKey>& keys) {
 
 }  // namespace
 
-VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, const RasterKernels& kernels,
-                           int threads) {
+VisibleSplats find_visible(const SplatArrays& splats, const SplatShape* shapes, const Pinhole& camera,
+                           const RasterKernels& kernels, int threads) {
   VisibleSplats out;
   const size_t count = static_cast<size_t>(splats.count);
   out.footprints.reset(new Footprint[count]);
@@ -39,7 +39,7 @@ VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, con
       [&](int64_t c) {
         const int64_t begin = c * kChunk, end = std::min(begin + kChunk, splats.count);
         counts[static_cast<size_t>(c)] =
-            kernels.make_footprints(splats, begin, end, camera, out.footprints.get(), found.get() + begin);
+            kernels.make_footprints(splats, shapes, begin, end, camera, out.footprints.get(), found.get() + begin);
       },
       threads);
 

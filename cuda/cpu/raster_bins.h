@@ -25,8 +25,9 @@ struct VisibleSplats {
   int64_t tiles;                            // sum of Footprint::tiles
 };
 
-VisibleSplats find_visible(const SplatArrays& splats, const Pinhole& camera, const RasterKernels& kernels,
-                           int threads);
+// shapes: of all splats, where they are known already, else null.
+VisibleSplats find_visible(const SplatArrays& splats, const SplatShape* shapes, const Pinhole& camera,
+                           const RasterKernels& kernels, int threads);
 
 // Splats order[begin..end) sorted into tiles: those of tile t are ids[first[t]..first[t + 1]), nearest first.
 struct TileBins {

@@ -234,13 +234,37 @@ static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64
   }
 }
 
-// Footprints of splats [begin, end), each at its own index; those that can be seen are listed in `visible`.
+// Adds what one view says about splats [begin, end) to their rows of out[kSensitivities].
 template <typename Lanes>
-static VisibleCount make_footprints(const SplatArrays& splats, int64_t begin, int64_t end, const Pinhole& camera,
-                                    Footprint* footprints, DepthKey* visible) {
+static void add_sums(const SplatArrays& splats, const SplatShape* shapes, int64_t begin, int64_t end,
+                     const Pinhole& camera, const PixelSums* sums, double* out) {
+  for (int64_t i = begin; i < end; ++i) {
+    const PixelSums& own = sums[i];
+    if (!(own.weight > 0.f)) continue;
+    double* row = out + i * kSensitivities;
+    row[0] += own.weight;
+    row[1] += own.weight_squared;
+    if (own.weight_max > row[2]) row[2] = own.weight_max;
+    row[3] += own.moments[0];
+    LogAlphaSlope slopes[kShapeSlots];
+    if (!shape_slopes(shapes[i], splats.means + 3 * i, splats.antialiased, camera, slopes)) continue;
+    for (int slot = 0; slot < kShapeSlots; ++slot)
+      row[4 + slot] += square_against_moments(slopes[slot], own.moments);
+  }
+}
+
+// Footprints of splats [begin, end), each at its own index; those that can be seen are listed in `visible`.
+// shapes: of all splats, or null: then they are made here.
+template <typename Lanes>
+static VisibleCount make_footprints(const SplatArrays& splats, const SplatShape* shapes, int64_t begin,
+                                    int64_t end, const Pinhole& camera, Footprint* footprints, DepthKey* visible) {
   VisibleCount found{0, 0};
   for (int64_t i = begin; i < end; ++i) {
-    if (!make_footprint(splats, i, camera, footprints + i)) continue;
+    double point[3];
+    if (!to_camera(camera, splats.means + 3 * i, point)) continue;
+    SplatShape own;
+    if (!shapes) shape_of(splats, i, &own);
+    if (!make_footprint(splats, i, shapes ? shapes[i] : own, point, camera, footprints + i)) continue;
     DepthKey& key = visible[found.splats++];
     __builtin_memcpy(&key.depth, &footprints[i].depth, 4);
     key.splat = static_cast<uint32_t>(i);

@@ -60,10 +60,10 @@ void begin_measuring(const Pinhole& camera, int left, int top, const Backdrop& b
 }
 
 // sums: [splats.count], zero on entry.
-void measure_view(const SplatArrays& splats, const Pinhole& camera, const Backdrop& backdrop,
-                  const RasterOptions& options, PixelSums* sums) {
+void measure_view(const SplatArrays& splats, const SplatShape* shapes, const Pinhole& camera,
+                  const Backdrop& backdrop, const RasterOptions& options, PixelSums* sums) {
   const TileGrid grid(camera);
-  const VisibleSplats visible = find_visible(splats, camera, options.kernels, 1);
+  const VisibleSplats visible = find_visible(splats, shapes, camera, options.kernels, 1);
   const Footprint* footprints = visible.footprints.get();
   const std::unique_ptr<MeasuredTile[]> tiles(new MeasuredTile[static_cast<size_t>(grid.count())]);
   for (int64_t tile = 0; tile < grid.count(); ++tile)
@@ -79,18 +79,6 @@ void measure_view(const SplatArrays& splats, const Pinhole& camera, const Backdr
   });
 }
 
-void add_splat(const SplatArrays& splats, int64_t i, const Pinhole& camera, const PixelSums& sums, double* out) {
-  if (!(sums.weight > 0.f)) return;
-  out[0] += sums.weight;
-  out[1] += sums.weight_squared;
-  out[2] = std::max(out[2], static_cast<double>(sums.weight_max));
-  out[3] += sums.moments[0];
-  LogAlphaSlope slopes[kShapeSlots];
-  if (!shape_slopes(splats, i, camera, slopes)) return;
-  for (int slot = 0; slot < kShapeSlots; ++slot)
-    out[4 + slot] += square_against_moments(slopes[slot], sums.moments);
-}
-
 }  // namespace
 
 void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t views, const Backdrop& backdrop,
@@ -98,6 +86,16 @@ void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t view
   std::fill(out, out + splats.count * kSensitivities, 0.);
   const int64_t bytes = std::max<int64_t>(splats.count, 1) * static_cast<int64_t>(sizeof(PixelSums));
   const int64_t batch = std::clamp<int64_t>(kBatchBytes / bytes, 1, options.threads);
+  constexpr int64_t kChunk = 4096;
+  const int64_t chunks = (splats.count + kChunk - 1) / kChunk;
+  const std::unique_ptr<SplatShape[]> shapes(new SplatShape[static_cast<size_t>(splats.count)]);
+  parallel_for(
+      chunks,
+      [&](int64_t chunk) {
+        const int64_t end = std::min((chunk + 1) * kChunk, splats.count);
+        for (int64_t i = chunk * kChunk; i < end; ++i) shape_of(splats, i, &shapes[static_cast<size_t>(i)]);
+      },
+      options.threads);
   std::vector<std::vector<PixelSums>> sums(static_cast<size_t>(std::min(batch, views)));
   for (int64_t first = 0; first < views; first += batch) {
     const int64_t count = std::min(batch, views - first);
@@ -106,19 +104,18 @@ void measure_cpu(const SplatArrays& splats, const Pinhole* cameras, int64_t view
         [&](int64_t v) {
           auto& own = sums[static_cast<size_t>(v)];
           own.assign(static_cast<size_t>(splats.count), PixelSums{});
-          measure_view(splats, cameras[first + v], backdrop, options, own.data());
+          measure_view(splats, shapes.get(), cameras[first + v], backdrop, options, own.data());
         },
         options.threads);
-    constexpr int64_t kChunk = 4096;
-    parallel_for((splats.count + kChunk - 1) / kChunk,
-                 [&](int64_t chunk) {
-                   const int64_t end = std::min((chunk + 1) * kChunk, splats.count);
-                   for (int64_t v = 0; v < count; ++v)
-                     for (int64_t i = chunk * kChunk; i < end; ++i)
-                       add_splat(splats, i, cameras[first + v],
-                                 sums[static_cast<size_t>(v)][static_cast<size_t>(i)], out + i * kSensitivities);
-                 },
-                 options.threads);
+    parallel_for(
+        chunks,
+        [&](int64_t chunk) {
+          const int64_t end = std::min((chunk + 1) * kChunk, splats.count);
+          for (int64_t v = 0; v < count; ++v)
+            options.kernels.add_sums(splats, shapes.get(), chunk * kChunk, end, cameras[first + v],
+                                     sums[static_cast<size_t>(v)].data(), out);
+        },
+        options.threads);
   }
 }
 

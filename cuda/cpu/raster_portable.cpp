@@ -115,7 +115,7 @@ inline PlainLanes operator*(PlainLanes a, PlainLanes b) {
 
 const RasterKernels& portable_raster_kernels() {
   static const RasterKernels kernels{make_footprints<PlainLanes>, list_tiles<PlainLanes>, blend_tile<PlainLanes>,
-                                     measure_tile<PlainLanes>};
+                                     measure_tile<PlainLanes>, add_sums<PlainLanes>};
   return kernels;
 }
 
