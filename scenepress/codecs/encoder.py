@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +80,7 @@ def encode(
     progress("quantising", 0.3)
     if not views:
         settings = dataclasses.replace(settings, prune=settings.prune * UNSURE)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # More threads would only need more memory.
         scene = _prepare(splats, sensitivities, settings, pool)
         progress("predicting", 0.5)
         built = list(pool.map(lambda i: _build_tile(scene, i), range(len(scene.boxes))))

@@ -68,7 +68,8 @@ def _robust_fit(
 ) -> Predictor:
     """Reweighted least squares towards the least sum of |residual| / step; one bias per class. x: [N, K]."""
     columns = np.concatenate([np.eye(classes)[kind], x, y[:, None]], 1)
-    residual = np.zeros_like(y)
+    del x, y  # Several channels are fitted side by side: keep memory low.
+    residual = np.zeros(len(columns))
     for _ in range(ROUNDS):
         scale = 1 / (step * np.maximum(step, np.abs(residual)))
         products = gram(columns * np.sqrt(scale)[:, None])
@@ -80,5 +81,5 @@ def _robust_fit(
         w = np.linalg.solve(square + ridge * np.eye(len(square)), within[:-1, -1])
         w = np.clip(np.round(w * 4096), -32767, 32767) / 4096
         bias = np.round(np.clip(means[:, -1] - means[:, :-1] @ w, -kernels.LIMIT, kernels.LIMIT))
-        residual = y - tall_product(x, w[:, None])[:, 0] - bias[kind]
+        residual = tall_product(columns, np.concatenate([-bias, -w, [1.0]])[:, None])[:, 0]
     return Predictor(bias.astype(np.int32), np.round(w * 4096).astype(np.int32))
