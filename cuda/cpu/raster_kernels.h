@@ -238,6 +238,7 @@ static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64
 template <typename Lanes>
 static void add_sums(const SplatArrays& splats, const SplatShape* shapes, int64_t begin, int64_t end,
                      const Pinhole& camera, const PixelSums* sums, double* out) {
+  ShapeChanges changes{};
   for (int64_t i = begin; i < end; ++i) {
     const PixelSums& own = sums[i];
     if (!(own.weight > 0.f)) continue;
@@ -246,10 +247,17 @@ static void add_sums(const SplatArrays& splats, const SplatShape* shapes, int64_
     row[1] += own.weight_squared;
     if (own.weight_max > row[2]) row[2] = own.weight_max;
     row[3] += own.moments[0];
-    LogAlphaSlope slopes[kShapeSlots];
-    if (!shape_slopes(shapes[i], splats.means + 3 * i, splats.antialiased, camera, slopes)) continue;
-    for (int slot = 0; slot < kShapeSlots; ++slot)
-      row[4 + slot] += square_against_moments(slopes[slot], own.moments);
+    Ellipse ellipse;
+    if (!shape_changes(shapes[i], splats.means + 3 * i, camera, &ellipse, &changes)) continue;
+    alignas(32) float squares[kShapeLanes];
+    for (int k = 0; k < kShapeLanes; k += 8) {
+      const EllipseChange<Lanes> some{Lanes::load(changes.x + k), Lanes::load(changes.y + k),
+                                      Lanes::load(changes.c00 + k), Lanes::load(changes.c01 + k),
+                                      Lanes::load(changes.c11 + k)};
+      const LogAlphaSlope<Lanes> slopes = log_alpha_slope(ellipse, camera.low_pass, splats.antialiased, some);
+      Lanes::max(square_against_moments(slopes, own.moments), Lanes::splat(0.f)).store(squares + k);
+    }
+    for (int slot = 0; slot < kShapeSlots; ++slot) row[4 + slot] += squares[slot];
   }
 }
 

@@ -110,6 +110,9 @@ inline PlainLanes operator/(PlainLanes a, PlainLanes b) {
 inline PlainLanes operator*(PlainLanes a, PlainLanes b) {
   return PlainLanes::each([&](int i) { return a.v[i] * b.v[i]; });
 }
+inline PlainLanes operator*(float a, PlainLanes b) {
+  return PlainLanes::each([&](int i) { return a * b.v[i]; });
+}
 
 }  // namespace
 
