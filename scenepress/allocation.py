@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress.arrays import gram, sample, tall_product, weighted_quantile
+from scenepress.arrays import distances, gram, sample, tall_product, weighted_quantile
 
 F64 = NDArray[np.float64]
 SH_C0 = 0.28209479177387814
@@ -56,20 +56,19 @@ def lift_unseen(
         log_opacity: float64 [N], natural logarithms.
         share: what a splat that no camera saw counts for, next to one like it in full view.
     """
-    seen = s.color > 0
-    if not seen.any():
+    seen = np.flatnonzero(s.color > 0)
+    if not len(seen):
         return s
-    weight = s.color / s.color.sum()
-    center = np.array([weighted_quantile(means[:, k], weight, 0.5) for k in range(3)])
-    x, y, z = means.T - center[:, None]
-    distance = np.sqrt(x * x + y * y + z * z)
-    radius = max(weighted_quantile(distance, weight, 0.5), 1e-30)
+    some = seen[sample(len(seen))]
+    center = np.array([weighted_quantile(means[some, k], s.color[some], 0.5) for k in range(3)])
+    distance = distances(means, center)
+    radius = max(weighted_quantile(distance[some], s.color[some], 0.5), 1e-30)
     a, b, c = log_scales.T
     area = a + b + c - np.minimum(np.minimum(a, b), c)
     size = np.exp(np.clip(2 * log_opacity + area, -200, 200)) / (1 + (distance / radius) ** 2)
     floor = share * np.quantile(s.color[seen] / np.maximum(size[seen], 1e-300), 0.75) * size
     floor = np.minimum(floor, share * float(s.color.max()))
-    typical = np.flatnonzero(seen & (s.color >= np.median(s.color[seen])))
+    typical = seen[s.color[seen] >= np.median(s.color[seen])]
     typical = typical[sample(len(typical))]
 
     def ratio(values: F64) -> float:

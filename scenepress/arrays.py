@@ -57,6 +57,13 @@ def sample(count: int) -> slice:
     return slice(None, None, max(1, count // SAMPLE))
 
 
+def distances(points: NDArray[np.float64], center: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of float64 [N, 3] points from float64 [3]: what np.linalg.norm takes seven times as long for."""
+    x, y, z = (points[:, k] - center[k] for k in range(3))
+    result: NDArray[np.float64] = np.sqrt(x * x + y * y + z * z)
+    return result
+
+
 GUESS, GUESS_MARGIN = 1024, 0.05
 """Values that weighted_quantile() looks at first, and how far off their share may be: 3 standard deviations."""
 

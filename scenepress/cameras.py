@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scenepress import camera_files
-from scenepress.arrays import weighted_quantile
+from scenepress.arrays import distances, weighted_quantile
 from scenepress.errors import FormatError
 from scenepress.files import require_regular
 from scenepress.kernels import raster
@@ -130,7 +130,7 @@ def survey(splats: Splats) -> Surroundings:
     weights = opacity * np.exp(np.minimum(longer - np.median(longer), 0)) + 1e-12
 
     center = np.array([weighted_quantile(means[:, k], weights, 0.5) for k in range(3)])
-    near = _distances(means, center)
+    near = distances(means, center)
     # What an eye at the centre sees of each splat, next to the whole sphere.
     solid = opacity * np.minimum(np.pi * np.exp(np.minimum(longer, 300)) / np.maximum(near, 1e-9) ** 2, 2 * np.pi)
     clearance, middle = weighted_quantile(near, solid + 1e-12, 0.02), weighted_quantile(near, weights, 0.5)
@@ -141,19 +141,13 @@ def survey(splats: Splats) -> Surroundings:
     for _ in range(20):
         held = np.where(near <= weighted_quantile(near, weights, 0.25), weights, 0)
         center = held @ means / held.sum()
-        near = _distances(means, center)
+        near = distances(means, center)
     # Not from inside of a lone splat, nor from so near that eye and target are one in float64.
     least = max(math.exp(min(0.5 * float(np.median(longer)), 80)), 1e-6 * float(np.abs(center).max()), 1e-6)
     core, whole = (max(weighted_quantile(near, weights, share), least) for share in (0.25, 0.95))
     # An object alone is framed whole; of a scene with a background, its core.
     framed = whole if whole < 3 * core else core
     return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False, whole >= 3 * core)
-
-
-def _distances(points: F64, center: F64) -> F64:
-    x, y, z = points.T - center[:, None]  # np.linalg.norm takes seven times as long.
-    distances: F64 = np.sqrt(x * x + y * y + z * z)
-    return distances
 
 
 def _thinned(splats: Splats) -> Splats:

@@ -165,7 +165,13 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: Thre
         rows = rows[kept]
     delta = delta_of(settings, len(rows))
     rows = rows[lattice.walk(splats.means[rows])]
-    splats, sens = splats.take(rows), sens.take(rows)
+    coefficients = splats.shN
+
+    def sh_of(some: slice) -> NDArray[np.float32]:
+        picked = coefficients[rows[some]]
+        return picked.reshape(len(picked), 3 * picked.shape[1])
+
+    splats, sens = dataclasses.replace(splats, shN=coefficients[:, :0]).take(rows), sens.take(rows)
     quats, renamed = rotation.canonical(splats.quats)
     # float32 deviations go no further, and the ranges of the parameters are made for it.
     log_scales = np.clip(np.take_along_axis(splats.log_scales.astype(np.float64), renamed, 1), -88.7, 88.7)
@@ -177,7 +183,7 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: Thre
     )
     classes = allocation.classify(sens.color)
     steps = lattice.fit_steps(sens, classes, log_scales, delta, settings)
-    on_lattice, transforms = lattice.quantise(splats, quats, log_scales, classes, steps, settings, pool)
+    on_lattice, transforms = lattice.quantise(splats, sh_of, quats, log_scales, classes, steps, settings, pool)
     wanted = placement.log_steps(steps, on_lattice)
     means = splats.means.astype(np.float64)
     exponent = placement.choose_exponent(wanted, means)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -30,6 +31,9 @@ BLOCK = 1 << 13
 """Splats whose SH is quantised at a time, to keep memory low; errors are not diffused from one to the next."""
 NARROWEST = 16
 """Fewest coded numbers that an octave of scale gets, of 256."""
+ShOf = Callable[[slice], NDArray[np.float32]]
+"""SH coefficients float32 [n, C] of some splats. The encoder never holds a sorted copy of all: they are most of a
+scene."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +165,7 @@ def fit_color(sh0: F64, weights: F64) -> I32:
 
 def quantise(
     splats: Splats,
+    sh_of: ShOf,
     quats: F64,
     log_scales: F64,
     classes: U8,
@@ -170,9 +175,11 @@ def quantise(
 ) -> tuple[Lattice, Transforms]:
     """Everything but positions, on its lattice, for splats in the order of walk().
 
-    quats and log_scales are canonical (rotation.canonical).
+    quats and log_scales are canonical (rotation.canonical); the SH of `splats` is not looked at.
     """
     n = len(splats)
+    sh_steps = step_of(steps.sh[classes])
+    finish_sh = _start_sh(sh_of, sh_steps, s.dead_zone, pool)
     values, wide = np.empty((CHANNELS, n), np.int32), np.empty((CHANNELS, n), np.int32)
     wide[0:3] = step_of(steps.scale[classes])
     for k in range(3):
@@ -190,33 +197,30 @@ def quantise(
     rounded = kernels.diffuse_errors((channels / wide[7][:, None]).astype(np.float32), COLOR_DIFFUSION, 0.5)
     limit = kernels.LIMIT // wide[7:10]
     values[7:10] = np.clip(rounded.T, -limit, limit) * wide[7:10]
-    sh_steps = step_of(steps.sh[classes])
-    coefficients, extents, basis, shift = _quantise_sh(splats, sh_steps, s.dead_zone, pool)
-    lattice = Lattice(classes, values, wide, logs, coefficients, sh_steps, extents, frames_of(quats))
-    return lattice, Transforms(matrix, basis, shift)
+    frames = frames_of(quats)
+    coefficients, extents, basis = finish_sh()
+    lattice = Lattice(classes, values, wide, logs, coefficients, sh_steps, extents, frames)
+    # Diffused errors average out as they are: no shift of the reconstruction would help.
+    return lattice, Transforms(matrix, basis, np.zeros(GROUPS, np.int32))
 
 
-def _quantise_sh(
-    splats: Splats, steps: I32, dead_zone: float, pool: ThreadPoolExecutor
-) -> tuple[I32, U8, NDArray[np.int8], I32]:
-    n, width = len(splats), 3 * splats.shN.shape[1]
+def _start_sh(
+    sh_of: ShOf, steps: I32, dead_zone: float, pool: ThreadPoolExecutor
+) -> Callable[[], tuple[I32, U8, NDArray[np.int8]]]:
+    """Quantise SH in the pool. What is returned waits for it: coefficients and extents of Lattice; the basis."""
+    n, width = len(steps), sh_of(slice(0)).shape[1]
+    signed, extents = np.empty((width, n), np.int32), np.zeros(n, np.uint8)
     if not n or not width:
-        return (
-            np.zeros((0, n), np.int32),
-            np.zeros(n, np.uint8),
-            np.zeros((width, 0), np.int8),
-            np.zeros(GROUPS, np.int32),
-        )
-    x = splats.shN.reshape(n, width)
-    basis = sh.fit_basis(x, 1 / steps.astype(np.float64) ** 2)
+        return lambda: (signed[:0], extents, np.zeros((width, 0), np.int8))
+    some = slice(None, None, max(1, n // sh.BASIS_SAMPLES))
+    basis = sh.fit_basis(sh_of(some), 1 / steps[some].astype(np.float64) ** 2)
     forward = np.linalg.pinv(basis.astype(np.float64)).T * (sh.BASIS_UNIT * sh.UNIT)
-    signed, extents = np.empty((width, n), np.int32), np.empty(n, np.uint8)
 
     def quantise_block(first: int) -> int:
         """How many columns of it are in use."""
         at = slice(first, first + BLOCK)
         step = steps[at, None]
-        ratio = (tall_product(x[at], forward.astype(np.float32)) / step).astype(np.float32)
+        ratio = (tall_product(sh_of(at), forward.astype(np.float32)) / step).astype(np.float32)
         symbols = kernels.diffuse_errors(ratio, SH_DIFFUSION, dead_zone)
         limit = sh.LIMIT // step
         np.clip(symbols, -limit, limit, out=symbols)
@@ -226,9 +230,13 @@ def _quantise_sh(
         signed[:, at] = (symbols * step).T
         return int(last.max())
 
-    used = max(pool.map(quantise_block, range(0, n, BLOCK)))
-    # Diffused errors average out as they are: no shift of the reconstruction would help.
-    return signed[:used], extents, np.ascontiguousarray(basis[:, :used]), np.zeros(GROUPS, np.int32)
+    blocks = pool.map(quantise_block, range(0, n, BLOCK))
+
+    def finish() -> tuple[I32, U8, NDArray[np.int8]]:
+        used = max(blocks)
+        return signed[:used], extents, np.ascontiguousarray(basis[:, :used])
+
+    return finish
 
 
 def frames_of(quats: F64) -> F64:
