@@ -50,7 +50,8 @@ def measure(
 
     Very small and very large scenes are brought to a size that the near and far planes do not cut
     (scene_ops.viewing_scale). The result does not depend on the number of threads. Splats that no camera
-    sees, or that are not finite, get zeros. Memory: at least 140 bytes per splat, at most 1 GB more than that.
+    sees, or that are not finite, get zeros. Memory per splat: 160 bytes, and about 150 for every view at work;
+    there is one a thread, but fewer where that would take much more than 1 GB.
 
     Args:
         splats: the scene.
