@@ -59,10 +59,9 @@ def lift_unseen(
     seen = np.flatnonzero(s.color > 0)
     if not len(seen):
         return s
-    some = seen[sample(len(seen))]
-    center = np.array([weighted_quantile(means[some, k], s.color[some], 0.5) for k in range(3)])
+    center = np.array([weighted_quantile(means[:, k], s.color, 0.5) for k in range(3)])
     distance = distances(means, center)
-    radius = max(weighted_quantile(distance[some], s.color[some], 0.5), 1e-30)
+    radius = max(weighted_quantile(distance, s.color, 0.5), 1e-30)
     a, b, c = log_scales.T
     area = a + b + c - np.minimum(np.minimum(a, b), c)
     size = np.exp(np.clip(2 * log_opacity + area, -200, 200)) / (1 + (distance / radius) ** 2)
