@@ -2,11 +2,13 @@
 #include "cpu/raster.h"
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include "bindings/raster_arrays.h"
 #include "cpu/parallel.h"
+#include "cpu/raster_gradient.h"
 
 namespace scenepress {
 namespace {
@@ -96,10 +98,76 @@ nb::tuple project_splats(Input2<float> means, Input2<float> quats, Input2<float>
   return nb::make_tuple(visible, rows);
 }
 
+// A rendered view that can be differentiated. Keeps the arrays it was made of.
+class Frame {
+ public:
+  Frame(Input2<float> means, Input2<float> quats, Input2<float> log_scales, Input1<float> opacity_logits,
+        Input2<float> sh0, Input3<float> shN, bool antialiased, Input2<double> view, Input1<double> intrinsics,
+        int width, int height, Input1<float> background, bool portable, int threads)
+      : scene_{means, quats, log_scales, opacity_logits, sh0, shN, antialiased},
+        options_(options(portable, threads, 0)),
+        color_(new_array<float>({size_t(std::max(height, 0)), size_t(std::max(width, 0)), 3})),
+        alpha_(new_array<float>({size_t(std::max(height, 0)), size_t(std::max(width, 0))})) {
+    const Pinhole camera = pinhole(view, intrinsics, width, height);
+    const SplatArrays splats = scene_.arrays();
+    if (background.shape(0) != 3) throw std::invalid_argument("background must be [3]");
+    without_gil([&] {
+      frame_ =
+          std::make_unique<RasterFrame>(splats, camera, background.data(), options_, color_.data(), alpha_.data());
+    });
+  }
+
+  Array<float> color() const { return color_; }
+  Array<float> alpha() const { return alpha_; }
+
+  // by_color: [H, W, 3], by_alpha: [H, W]. Means [N, 3], quats [N, 4], log_scales [N, 3], opacity_logits [N], sh0
+  // [N, 3], shN [N, K, 3], centers [N, 2].
+  nb::tuple backward(Input3<float> by_color, Input2<float> by_alpha) const {
+    const SplatArrays splats = scene_.arrays();
+    const Pinhole& camera = frame_->camera();
+    const size_t n = size_t(splats.count), height = size_t(camera.height), width = size_t(camera.width);
+    if (by_color.shape(0) != height || by_color.shape(1) != width || by_color.shape(2) != 3 ||
+        by_alpha.shape(0) != height || by_alpha.shape(1) != width)
+      throw std::invalid_argument("derivatives do not fit the image");
+    auto means = new_array<float>({n, 3}), quats = new_array<float>({n, 4}), log_scales = new_array<float>({n, 3}),
+         opacity_logits = new_array<float>({n}), sh0 = new_array<float>({n, 3}),
+         shN = new_array<float>({n, scene_.shN.shape(1), 3}), centers = new_array<float>({n, 2});
+    without_gil([&] {
+      const std::unique_ptr<SplatGradient[]> found(new SplatGradient[n]);
+      frame_->backward(splats, {color_.data(), alpha_.data()}, {by_color.data(), by_alpha.data()}, options_,
+                       found.get(), shN.data());
+      for (size_t i = 0; i < n; ++i) {
+        const SplatGradient& g = found[i];
+        std::copy(g.mean, g.mean + 3, means.data() + 3 * i);
+        std::copy(g.quat, g.quat + 4, quats.data() + 4 * i);
+        std::copy(g.log_scale, g.log_scale + 3, log_scales.data() + 3 * i);
+        opacity_logits.data()[i] = g.opacity_logit;
+        std::copy(g.sh0, g.sh0 + 3, sh0.data() + 3 * i);
+        std::copy(g.center, g.center + 2, centers.data() + 2 * i);
+      }
+    });
+    return nb::make_tuple(means, quats, log_scales, opacity_logits, sh0, shN, centers);
+  }
+
+ private:
+  SceneArrays scene_;
+  RasterOptions options_;
+  Array<float> color_, alpha_;
+  std::unique_ptr<RasterFrame> frame_;
+};
+
 }  // namespace
 }  // namespace scenepress
 
 void bind_raster(nanobind::module_& m) {
+  using scenepress::Frame;
+  using namespace scenepress;
+  nanobind::class_<Frame>(m, "RasterFrame")
+      .def(nanobind::init<Input2<float>, Input2<float>, Input2<float>, Input1<float>, Input2<float>, Input3<float>,
+                          bool, Input2<double>, Input1<double>, int, int, Input1<float>, bool, int>())
+      .def_prop_ro("color", &Frame::color, nanobind::rv_policy::automatic)
+      .def_prop_ro("alpha", &Frame::alpha, nanobind::rv_policy::automatic)
+      .def("backward", &Frame::backward);
   m.def("rasterize", &scenepress::rasterize);
   m.def("measure_splats", &scenepress::measure_splats);
   m.def("project_splats", &scenepress::project_splats);

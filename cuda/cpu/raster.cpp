@@ -11,7 +11,6 @@
 #include "cpu/raster_kernels.h"
 
 namespace scenepress {
-namespace {
 
 void write_tile(const TilePixels& pixels, const Pinhole& camera, int left, int top, const float* background,
                 float* color, float* alpha) {
@@ -29,8 +28,6 @@ void write_tile(const TilePixels& pixels, const Pinhole& camera, int left, int t
     }
   }
 }
-
-}  // namespace
 
 const RasterKernels& raster_kernels(bool portable) {
   const RasterKernels* fast = has_avx2_fma() && !portable ? avx2_raster_kernels() : nullptr;

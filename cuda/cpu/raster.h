@@ -9,6 +9,7 @@
 namespace scenepress {
 
 struct TilePixels;
+struct TileGradients;
 struct MeasuredTile;
 
 // A visible splat; the bits of a positive float order like the float.
@@ -35,6 +36,8 @@ struct RasterKernels {
                        PixelSums*);
   void (*add_sums)(const SplatArrays&, const SplatShape* shapes, int64_t begin, int64_t end, const Pinhole&,
                    const PixelSums*, double* out);
+  void (*differentiate_tile)(const Footprint*, const uint32_t* ids, int64_t count, float left, float top,
+                             TileGradients*, float* sums);
 };
 
 const RasterKernels& portable_raster_kernels();

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "cpu/raster.h"
+#include "cpu/raster_gradient_kernels.h"
 #include "cpu/raster_kernels.h"
 
 namespace scenepress {
@@ -70,8 +71,9 @@ inline Avx2Lanes operator*(float a, Avx2Lanes b) { return {_mm256_mul_ps(_mm256_
 }  // namespace
 
 const RasterKernels* avx2_raster_kernels() {
-  static const RasterKernels kernels{make_footprints<Avx2Lanes>, list_tiles<Avx2Lanes>, blend_tile<Avx2Lanes>,
-                                     measure_tile<Avx2Lanes>, add_sums<Avx2Lanes>};
+  static const RasterKernels kernels{make_footprints<Avx2Lanes>, list_tiles<Avx2Lanes>,
+                                     blend_tile<Avx2Lanes>,      measure_tile<Avx2Lanes>,
+                                     add_sums<Avx2Lanes>,        differentiate_tile<Avx2Lanes>};
   return &kernels;
 }
 

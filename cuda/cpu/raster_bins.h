@@ -41,6 +41,10 @@ TileBins sort_into_tiles(const VisibleSplats& visible, int64_t begin, int64_t en
 // An empty tile: pixels outside the image count as finished.
 void clear_tile(const Pinhole& camera, int left, int top, TilePixels* pixels);
 
+// The pixels of a tile into the images [height, width, 3] and [height, width], over a background.
+void write_tile(const TilePixels& pixels, const Pinhole& camera, int left, int top, const float* background,
+                float* color, float* alpha);
+
 // The end of the longest run from `begin` whose tile bounds hold at most `budget` tiles (at least one splat): what
 // keeps memory bounded when a scene is full of splats larger than the image.
 int64_t next_slice(const VisibleSplats& visible, int64_t begin, int64_t budget);

@@ -63,18 +63,18 @@ static inline RowTerms<Lanes> row_terms(const Footprint& f, float left, Lanes py
 static inline float column_centre(int column) { return static_cast<float>(column) + 0.5f; }
 
 template <typename Lanes>
-static inline bool column_finished(const TilePixels& pixels, int column) {
-  const Lanes a = Lanes::load(pixels.transmittance + column * kTile);
-  const Lanes b = Lanes::load(pixels.transmittance + column * kTile + 8);
+static inline bool column_finished(const float* transmittance, int column) {
+  const Lanes a = Lanes::load(transmittance + column * kTile);
+  const Lanes b = Lanes::load(transmittance + column * kTile + 8);
   return (Lanes::bits(a) & Lanes::bits(b)) == 0xffu;
 }
 
 // Bit c of the result: column c still has a pixel to draw.
 template <typename Lanes>
-static inline unsigned unfinished_columns(const TilePixels& pixels) {
+static inline unsigned unfinished_columns(const float* transmittance) {
   unsigned columns = 0;
   for (int column = 0; column < kTile; ++column)
-    if (!column_finished<Lanes>(pixels, column)) columns |= 1u << column;
+    if (!column_finished<Lanes>(transmittance, column)) columns |= 1u << column;
   return columns;
 }
 
@@ -99,7 +99,7 @@ static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t
                        TilePixels* pixels) {
   const Lanes rows[2] = {Lanes::ramp(top + 0.5f), Lanes::ramp(top + 8.5f)};
   const Lanes threshold = Lanes::splat(kLog2MinAlpha), one = Lanes::splat(1.f);
-  unsigned unfinished = unfinished_columns<Lanes>(*pixels);
+  unsigned unfinished = unfinished_columns<Lanes>(pixels->transmittance);
   for (int64_t i = 0; i < count && unfinished; ++i) {
     if (i + 8 < count) __builtin_prefetch(footprints + ids[i + 8]);
     const Footprint& f = footprints[ids[i]];
@@ -124,7 +124,7 @@ static void blend_tile(const Footprint* footprints, const uint32_t* ids, int64_t
         Lanes::fma(weight, blue, Lanes::load(pixels->b + at)).store(pixels->b + at);
         Lanes::select(drawn, after, Lanes::negative_where(touched, before)).store(pixels->transmittance + at);
         const bool finished_some = Lanes::bits(touched) != Lanes::bits(drawn);
-        if (finished_some && column_finished<Lanes>(*pixels, column)) unfinished &= ~(1u << column);
+        if (finished_some && column_finished<Lanes>(pixels->transmittance, column)) unfinished &= ~(1u << column);
       }
     }
   }
@@ -206,7 +206,7 @@ template <typename Lanes>
 static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64_t count, float left, float top,
                          MeasuredTile* tile, PixelSums* sums) {
   const Lanes rows[2] = {Lanes::ramp(top + 0.5f), Lanes::ramp(top + 8.5f)};
-  unsigned unfinished = unfinished_columns<Lanes>(tile->pixels);
+  unsigned unfinished = unfinished_columns<Lanes>(tile->pixels.transmittance);
   for (int64_t i = 0; i < count && unfinished; ++i) {
     if (i + 8 < count) {
       __builtin_prefetch(footprints + ids[i + 8]);
@@ -227,7 +227,8 @@ static void measure_tile(const Footprint* footprints, const uint32_t* ids, int64
         measure_pixels(f, Lanes::splat(column_centre(column)) - terms.ridge, terms.peak, scale.u1,
                        column * kTile + half * 8, tile, &own, &touched, &drawn);
         drawn_some |= drawn;
-        if (touched != drawn && column_finished<Lanes>(tile->pixels, column)) unfinished &= ~(1u << column);
+        if (touched != drawn && column_finished<Lanes>(tile->pixels.transmittance, column))
+          unfinished &= ~(1u << column);
       }
       if (drawn_some) own.add_to(Lanes::splat(scale.u2) * terms.dy, sums + ids[i]);
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/raster.h"
+#include "cpu/raster_gradient_kernels.h"
 #include "cpu/raster_kernels.h"
 
 namespace scenepress {
@@ -117,8 +118,9 @@ inline PlainLanes operator*(float a, PlainLanes b) {
 }  // namespace
 
 const RasterKernels& portable_raster_kernels() {
-  static const RasterKernels kernels{make_footprints<PlainLanes>, list_tiles<PlainLanes>, blend_tile<PlainLanes>,
-                                     measure_tile<PlainLanes>, add_sums<PlainLanes>};
+  static const RasterKernels kernels{make_footprints<PlainLanes>, list_tiles<PlainLanes>,
+                                     blend_tile<PlainLanes>,      measure_tile<PlainLanes>,
+                                     add_sums<PlainLanes>,        differentiate_tile<PlainLanes>};
   return kernels;
 }
 
