@@ -52,9 +52,7 @@ def rasterize(
         ValueError: a camera or background that makes no sense, or a backend that cannot run here.
         RuntimeError: the GPU ran out of memory, or failed otherwise.
     """
-    rear = np.asarray(background, np.float32)
-    if rear.shape != (3,) or not np.isfinite(rear).all():
-        raise ValueError(f"background must be 3 finite numbers, got {background!r}")
+    rear = _background(background)
     scene = raster_input(splats, camera)
     name = _fastest() if backend == "auto" else backend
     if name == "gsplat":
@@ -62,6 +60,82 @@ def rasterize(
     if name not in raster.BACKENDS:
         raise ValueError(f"backend {name!r} cannot run here; have {', '.join(raster.BACKENDS)}")
     return Image(*raster.BACKENDS[name](scene, rear))
+
+
+@dataclasses.dataclass(frozen=True)
+class SplatGradients:
+    """Derivatives of a loss with respect to the arrays of a scene, float32, of their shapes."""
+
+    means: NDArray[np.float32]
+    """[N, 3], per scene unit."""
+    quats: NDArray[np.float32]
+    """[N, 4], of quaternions as they are: orthogonal to them, since their length does not matter."""
+    log_scales: NDArray[np.float32]
+    """[N, 3]."""
+    opacity_logits: NDArray[np.float32]
+    """[N]."""
+    sh0: NDArray[np.float32]
+    """[N, 3]."""
+    shN: NDArray[np.float32]
+    """[N, K, 3]."""
+    centers: NDArray[np.float32]
+    """[N, 2], with respect to the centre on the image, per pixel."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A rendered view that can be differentiated; keeps the arrays of its scene, which must not change."""
+
+    image: Image
+    _frame: raster.Frame
+
+    def backward(
+        self, by_color: NDArray[np.floating], by_alpha: NDArray[np.floating] | None = None
+    ) -> SplatGradients:
+        """Derivatives of a loss with respect to the scene. Does not depend on the number of threads.
+
+        Splats that were not drawn get zeros. Where the image jumps (a splat comes to touch a pixel, or a pixel is
+        finished one splat earlier) the jump is not counted, as in every 3DGS renderer.
+
+        Args:
+            by_color: [H, W, 3], derivatives of the loss with respect to image.color.
+            by_alpha: [H, W], with respect to image.alpha; None for zeros.
+
+        Raises:
+            ValueError: shapes other than the image's.
+        """
+        alpha = np.zeros_like(self.image.alpha) if by_alpha is None else by_alpha
+        color = np.ascontiguousarray(by_color, np.float32)
+        if color.shape != self.image.color.shape or alpha.shape != self.image.alpha.shape:
+            raise ValueError(f"derivatives {color.shape} and {alpha.shape} of an image {self.image.color.shape}")
+        return SplatGradients(*self._frame.backward(color, np.ascontiguousarray(alpha, np.float32)))
+
+
+def differentiable(
+    splats: Splats,
+    camera: Camera,
+    *,
+    background: Sequence[float] = (0.0, 0.0, 0.0),
+    backend: Literal["cpu", "portable"] = "cpu",
+) -> Frame:
+    """Render one view as rasterize() does, and keep what its gradient needs.
+
+    Raises:
+        ValueError: as rasterize().
+        MemoryError: splats that touch more than 32 million tiles together.
+    """
+    rear = _background(background)
+    if backend not in raster.FRAMES:
+        raise ValueError(f"backend {backend!r} cannot differentiate here; have {', '.join(raster.FRAMES)}")
+    frame = raster.FRAMES[backend](raster_input(splats, camera), rear)
+    return Frame(Image(frame.color, frame.alpha), frame)
+
+
+def _background(color: Sequence[float]) -> NDArray[np.float32]:
+    rear = np.asarray(color, np.float32)
+    if rear.shape != (3,) or not np.isfinite(rear).all():
+        raise ValueError(f"background must be 3 finite numbers, got {color!r}")
+    return rear
 
 
 def raster_input(splats: Splats, camera: Camera) -> raster.RasterInput:

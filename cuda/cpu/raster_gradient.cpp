@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <stdexcept>
+#include <new>
 
 #include "cpu/parallel.h"
 #include "cpu/raster_gradient_kernels.h"
@@ -22,9 +22,7 @@ RasterFrame::RasterFrame(const SplatArrays& splats, const Pinhole& camera, const
       count_(splats.count),
       grid_(camera),
       visible_(find_visible(splats, nullptr, camera, options.kernels, options.threads)) {
-  if (visible_.tiles > options.tile_budget)
-    throw std::length_error(
-        "the splats of this view touch too many tiles to be differentiated: too many large ones");
+  if (visible_.tiles > options.tile_budget) throw std::bad_alloc();
   const auto count = static_cast<int64_t>(visible_.order.size());
   bins_ = sort_into_tiles(visible_, 0, count, grid_, options.kernels, options.threads);
   parallel_for(

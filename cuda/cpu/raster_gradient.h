@@ -20,7 +20,7 @@ struct RasterImage {
 // What a forward pass leaves for the backward pass. Splats and image must be the same ones there.
 class RasterFrame {
  public:
-  // Writes color and alpha. Throws std::length_error if the tiles' lists would take more than the tile budget.
+  // Writes color and alpha. Throws std::bad_alloc if the tiles' lists would take more than the tile budget.
   RasterFrame(const SplatArrays& splats, const Pinhole& camera, const float* background,
               const RasterOptions& options, float* color, float* alpha);
 

@@ -95,6 +95,40 @@ def measure_splats(
     tile_budget: int,
 ) -> NDArray[np.float64]: ...
 
+class RasterFrame:
+    def __init__(
+        self,
+        means: NDArray[np.float32],
+        quats: NDArray[np.float32],
+        log_scales: NDArray[np.float32],
+        opacity_logits: NDArray[np.float32],
+        sh0: NDArray[np.float32],
+        shN: NDArray[np.float32],
+        antialiased: bool,
+        view: NDArray[np.float64],
+        intrinsics: NDArray[np.float64],
+        width: int,
+        height: int,
+        background: NDArray[np.float32],
+        portable: bool,
+        threads: int,
+    ) -> None: ...
+    @property
+    def color(self) -> NDArray[np.float32]: ...
+    @property
+    def alpha(self) -> NDArray[np.float32]: ...
+    def backward(
+        self, by_color: NDArray[np.float32], by_alpha: NDArray[np.float32]
+    ) -> tuple[
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+    ]: ...
+
 # lossless.cpp: the submodule `lossless`; see kernels.lossless.Kernels for shapes.
 class lossless:
     @staticmethod

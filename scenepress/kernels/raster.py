@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,36 @@ from numpy.typing import NDArray
 from scenepress.kernels import reference_render
 from scenepress.kernels.reference_render import Pixels, RasterInput
 
-__all__ = ["BACKENDS", "Pixels", "RasterInput", "Rasterizer"]
+__all__ = ["BACKENDS", "FRAMES", "Frame", "Pixels", "RasterInput", "Rasterizer"]
 
 Rasterizer = Callable[[RasterInput, NDArray[np.float32]], Pixels]
 """Takes the scene and camera, and a background colour [3]."""
+
+Floats = NDArray[np.float32]
+
+
+class Frame(Protocol):
+    """A rendered view that can be differentiated."""
+
+    @property
+    def color(self) -> Floats:
+        """[H, W, 3]."""
+
+    @property
+    def alpha(self) -> Floats:
+        """[H, W]."""
+
+    def backward(
+        self, by_color: Floats, by_alpha: Floats
+    ) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]:
+        """Derivatives of a loss, from those with respect to color and alpha.
+
+        With respect to means, quats, log_scales, opacity_logits, sh0, shN, and the centres on the image [N, 2].
+        """
+
+
+FRAMES: dict[str, Callable[[RasterInput, Floats], Frame]] = {}
+"""Backends that can differentiate here, slowest first: they take the scene and camera, and a background [3]."""
 
 BACKENDS: dict[str, Rasterizer] = {"reference": reference_render.rasterize}
 """Backends that can run here, slowest first. Tests compare them all."""
@@ -28,8 +55,16 @@ if importlib.util.find_spec("scenepress.kernels._native"):
     def _cpu(scene: RasterInput, background: NDArray[np.float32]) -> Pixels:
         return _native.rasterize(*scene, background, False, 0, 0)
 
+    def _portable_frame(scene: RasterInput, background: Floats) -> Frame:
+        return _native.RasterFrame(*scene, background, True, 0)
+
+    def _cpu_frame(scene: RasterInput, background: Floats) -> Frame:
+        return _native.RasterFrame(*scene, background, False, 0)
+
     BACKENDS["portable"] = _portable
     BACKENDS["cpu"] = _cpu
+    FRAMES["portable"] = _portable_frame
+    FRAMES["cpu"] = _cpu_frame
 
     def measure(
         scene: RasterInput,
