@@ -33,7 +33,7 @@ FORBIDDEN = {  # Files matching the glob must not import these.
     "scenepress/formats/**/*.py": r"scenepress\.(?!arrays|errors|files|kernels|scene|formats)\w+",
     "scenepress/quality.py": r"scenepress\.(?!arrays|errors|kernels|scene|render|cameras)\w+",
     "scenepress/render.py": r"scenepress\.(?!arrays|errors|kernels|scene)\w+",
-    "scenepress/learned/**/*.py": r"scenepress\.(?!arrays|errors|kernels|scene|learned)\w+",
+    "scenepress/learned/**/*.py": r"scenepress\.(?!arrays|errors|kernels|scene|render|learned)\w+",
 }
 
 ONE_IMPORTER = {  # Heavy optional package -> the only files that may import it.

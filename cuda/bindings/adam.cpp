@@ -10,7 +10,7 @@ namespace {
 
 // In place. values, gradient, first, second: float32 [N, D]; seen: uint8 [N].
 void update(Output2<float> values, Input2<float> gradient, Output2<float> first, Output2<float> second,
-            Input1<uint8_t> seen, float rate, float beta1, float beta2, float epsilon, int64_t step, int threads) {
+            Input1<uint8_t> seen, float rate, float beta1, float beta2, float epsilon, int64_t step) {
   const size_t n = values.shape(0), width = values.shape(1);
   const auto fits = [&](const auto& a) { return a.shape(0) == n && a.shape(1) == width; };
   if (!fits(gradient) || !fits(first) || !fits(second) || seen.shape(0) != n)
@@ -18,9 +18,7 @@ void update(Output2<float> values, Input2<float> gradient, Output2<float> first,
   if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && epsilon > 0) || step < 1)
     throw std::invalid_argument("adam: settings out of range");
   const AdamRows rows{values.data(), gradient.data(), first.data(), second.data(), int64_t(n), int64_t(width)};
-  without_gil([&] {
-    adam(rows, seen.data(), {rate, beta1, beta2, epsilon, step}, threads > 0 ? threads : thread_count());
-  });
+  without_gil([&] { adam(rows, seen.data(), {rate, beta1, beta2, epsilon, step}, thread_count()); });
 }
 
 }  // namespace

@@ -133,18 +133,9 @@ class Frame {
          opacity_logits = new_array<float>({n}), sh0 = new_array<float>({n, 3}),
          shN = new_array<float>({n, scene_.shN.shape(1), 3}), centers = new_array<float>({n, 2});
     without_gil([&] {
-      const std::unique_ptr<SplatGradient[]> found(new SplatGradient[n]);
       frame_->backward(splats, {color_.data(), alpha_.data()}, {by_color.data(), by_alpha.data()}, options_,
-                       found.get(), shN.data());
-      for (size_t i = 0; i < n; ++i) {
-        const SplatGradient& g = found[i];
-        std::copy(g.mean, g.mean + 3, means.data() + 3 * i);
-        std::copy(g.quat, g.quat + 4, quats.data() + 4 * i);
-        std::copy(g.log_scale, g.log_scale + 3, log_scales.data() + 3 * i);
-        opacity_logits.data()[i] = g.opacity_logit;
-        std::copy(g.sh0, g.sh0 + 3, sh0.data() + 3 * i);
-        std::copy(g.center, g.center + 2, centers.data() + 2 * i);
-      }
+                       {means.data(), quats.data(), log_scales.data(), opacity_logits.data(), sh0.data(),
+                        shN.data(), centers.data()});
     });
     return nb::make_tuple(means, quats, log_scales, opacity_logits, sh0, shN, centers);
   }

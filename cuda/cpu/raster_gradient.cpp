@@ -14,6 +14,15 @@ namespace {
 
 constexpr int64_t kChunk = 1024;  // splats a thread takes at a time
 
+void write(const SplatGradient& g, int64_t i, const GradientArrays& out) {
+  std::copy(g.mean, g.mean + 3, out.means + 3 * i);
+  std::copy(g.quat, g.quat + 4, out.quats + 4 * i);
+  std::copy(g.log_scale, g.log_scale + 3, out.log_scales + 3 * i);
+  out.opacity_logits[i] = g.opacity_logit;
+  std::copy(g.sh0, g.sh0 + 3, out.sh0 + 3 * i);
+  std::copy(g.center, g.center + 2, out.centers + 2 * i);
+}
+
 }  // namespace
 
 RasterFrame::RasterFrame(const SplatArrays& splats, const Pinhole& camera, const float* background,
@@ -63,18 +72,19 @@ void RasterFrame::differentiate_tile(int64_t tile, const RasterImage& image, con
                                      static_cast<float>(top), &pixels, sums + kGradientSums * first);
 }
 
-std::vector<int64_t> RasterFrame::places(std::vector<int64_t>* first) const {
+std::vector<uint32_t> RasterFrame::places(std::vector<int64_t>* first) const {
   const int64_t total = bins_.first.back();
   first->assign(static_cast<size_t>(count_) + 1, 0);
   for (int64_t at = 0; at < total; ++at) ++(*first)[bins_.ids[static_cast<size_t>(at)] + 1];
   for (size_t i = 1; i < first->size(); ++i) (*first)[i] += (*first)[i - 1];
-  std::vector<int64_t> next(first->begin(), first->end() - 1), out(static_cast<size_t>(total));
+  std::vector<int64_t> next(first->begin(), first->end() - 1);
+  std::vector<uint32_t> out(static_cast<size_t>(total));  // the tile budget is below 2^32
   for (int64_t at = 0; at < total; ++at) out[static_cast<size_t>(next[bins_.ids[static_cast<size_t>(at)]]++)] = at;
   return out;
 }
 
 void RasterFrame::backward(const SplatArrays& splats, const RasterImage& image, const RasterImage& by,
-                           const RasterOptions& options, SplatGradient* gradients, float* shN) const {
+                           const RasterOptions& options, const GradientArrays& out) const {
   const auto total = static_cast<size_t>(bins_.first.back());
   const std::unique_ptr<float[]> sums(new float[kGradientSums * total]);
   parallel_for(
@@ -82,19 +92,20 @@ void RasterFrame::backward(const SplatArrays& splats, const RasterImage& image, 
       options.threads);
   // A splat's tiles are summed in one order, whichever threads they were on.
   std::vector<int64_t> first;
-  const std::vector<int64_t> places_of = places(&first);
+  const std::vector<uint32_t> places_of = places(&first);
   const int extra = (splats.sh_degree + 1) * (splats.sh_degree + 1) - 1;
   parallel_for((count_ + kChunk - 1) / kChunk,
                [&](int64_t chunk) {
                  for (int64_t i = chunk * kChunk; i < std::min((chunk + 1) * kChunk, count_); ++i) {
-                   float own[kGradientSums] = {}, *coefficients = shN + 3 * extra * i;
-                   for (int64_t k = first[static_cast<size_t>(i)]; k < first[static_cast<size_t>(i) + 1]; ++k)
+                   const int64_t begin = first[static_cast<size_t>(i)], end = first[static_cast<size_t>(i) + 1];
+                   float own[kGradientSums] = {}, *shN = out.shN + 3 * extra * i;
+                   for (int64_t k = begin; k < end; ++k)
                      for (int s = 0; s < kGradientSums; ++s)
-                       own[s] += sums[static_cast<size_t>(kGradientSums * places_of[static_cast<size_t>(k)] + s)];
-                   const bool seen = first[static_cast<size_t>(i)] < first[static_cast<size_t>(i) + 1];
-                   if (seen && splat_gradient(splats, i, camera_, own, gradients + i, coefficients)) continue;
-                   gradients[i] = SplatGradient{};
-                   std::fill(coefficients, coefficients + 3 * extra, 0.f);
+                       own[s] += sums[kGradientSums * static_cast<size_t>(places_of[static_cast<size_t>(k)]) + s];
+                   SplatGradient g{};
+                   if (begin == end || !splat_gradient(splats, i, camera_, own, &g, shN))
+                     std::fill(shN, shN + 3 * extra, 0.f);
+                   write(g, i, out);
                  }
                },
                options.threads);

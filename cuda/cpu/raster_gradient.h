@@ -17,6 +17,11 @@ struct RasterImage {
   const float* alpha;  // [height, width]
 };
 
+// Where derivatives go: arrays of the shapes of SplatArrays', and centers [count, 2].
+struct GradientArrays {
+  float *means, *quats, *log_scales, *opacity_logits, *sh0, *shN, *centers;
+};
+
 // What a forward pass leaves for the backward pass. Splats and image must be the same ones there.
 class RasterFrame {
  public:
@@ -27,7 +32,7 @@ class RasterFrame {
   // gradients: [count], zeros for splats not seen; shN: [count, (degree + 1)^2 - 1, 3]. Does not depend on the
   // number of threads.
   void backward(const SplatArrays& splats, const RasterImage& image, const RasterImage& by,
-                const RasterOptions& options, SplatGradient* gradients, float* shN) const;
+                const RasterOptions& options, const GradientArrays& out) const;
 
   int64_t count() const { return count_; }
   const Pinhole& camera() const { return camera_; }
@@ -36,7 +41,7 @@ class RasterFrame {
   void differentiate_tile(int64_t tile, const RasterImage& image, const RasterImage& by,
                           const RasterOptions& options, float* sums) const;
   // Where bins_.ids lists each splat: for splat i, (*first)[i] up to (*first)[i + 1] of the result.
-  std::vector<int64_t> places(std::vector<int64_t>* first) const;
+  std::vector<uint32_t> places(std::vector<int64_t>* first) const;
 
   Pinhole camera_;
   int64_t count_;

@@ -129,6 +129,23 @@ class RasterFrame:
         NDArray[np.float32],
     ]: ...
 
+# image_loss.cpp, adam.cpp: see kernels.reference_training
+def image_loss(
+    image: NDArray[np.float32], target: NDArray[np.float32], weight: float, portable: bool, threads: int
+) -> tuple[float, float, NDArray[np.float32]]: ...
+def adam(
+    values: NDArray[np.float32],
+    gradient: NDArray[np.float32],
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    seen: NDArray[np.uint8],
+    rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    step: int,
+) -> None: ...
+
 # lossless.cpp: the submodule `lossless`; see kernels.lossless.Kernels for shapes.
 class lossless:
     @staticmethod

@@ -1,0 +1,1 @@
+"""What is learned from renders: gradients for torch, training. Needs torch; decoding never does."""
