@@ -182,7 +182,7 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: Thre
         rotation=np.take_along_axis(sens.rotation, renamed, 1),
     )
     classes = allocation.classify(sens.color)
-    steps = lattice.fit_steps(sens, classes, log_scales, delta, settings)
+    steps = lattice.fit_steps(sens, classes, log_scales, delta, settings, pool)
     on_lattice, transforms = lattice.quantise(splats, sh_of, quats, log_scales, classes, steps, settings, pool)
     wanted = placement.log_steps(steps, on_lattice)
     means = splats.means.astype(np.float64)

@@ -79,42 +79,33 @@ def codes_of(log2_step: F64, unit: float, largest: float) -> U8:
     return codes
 
 
-def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s: Settings) -> Steps:
+def fit_steps(
+    sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s: Settings, pool: ThreadPoolExecutor
+) -> Steps:
     """Steps that give every value its equal share of the error; position offsets are for a grid unit of 1.
 
     sens and log_scales follow the renamed axes; delta is the step of a value of sensitivity 1.
     """
     count = int(classes.max(initial=0)) + 1
-    half = allocation.half_log2
+    octaves = log_scales / np.log(2)
+    origin = 256 * (int(np.ceil(np.quantile(octaves, 0.9999))) - SIZES) if octaves.size else 0
+    turns = pool.submit(_fit_turns, sens.rotation, octaves, origin, classes, count)
+    moves = pool.submit(_fit_moves, sens.position, octaves, classes, count)
+    curve, per_number = _fit_curve(sens.log_scale, octaves, origin, classes, count)
 
     def wanted(factor: float, sensitivity: F64) -> F64:
-        log: F64 = np.log2(delta * factor) - allocation.class_means(half(sensitivity), classes, count)
+        half = allocation.half_log2(sensitivity)
+        log: F64 = np.log2(delta * factor) - allocation.class_means(half, classes, count)
         return log
 
+    scale_log, opacity_log = wanted(s.scale, per_number), wanted(s.opacity, sens.removal)
+    color_log, sh_log = wanted(s.color, sens.color), wanted(s.sh, sens.color)
     middle = float(np.median(classes)) if len(classes) else 0.0
     tilt = (SH_TILT - 1) * (np.arange(count) - middle)
-    octaves = log_scales / np.log(2)
-    gaps = np.abs(np.roll(octaves, -1, 1) - np.roll(octaves, -2, 1))
-    knots = np.minimum(np.round(2 * gaps), KNOTS - 1).astype(np.intp)
-    origin = 256 * (int(np.ceil(np.quantile(octaves, 0.9999))) - SIZES) if octaves.size else 0
-    larger = np.maximum(np.roll(octaves, -1, 1), np.roll(octaves, -2, 1))
-    turns = np.concatenate([half(sens.rotation[:, k]) for k in range(3)])
-    thrice = np.tile(classes, 3)
-    a, (b, lift) = allocation.fit_factors(
-        turns, thrice, count, [knots.T.ravel(), _octave(larger, origin).T.ravel()], [KNOTS, SIZES]
-    )
-    own = _octave(octaves, origin).T.ravel()
-    stretch = np.concatenate([half(sens.log_scale[:, k]) for k in range(3)])
-    _, (rise,) = allocation.fit_factors(stretch, thrice, count, [own], [SIZES])
-    curve = np.clip(np.round(256 * 2.0 ** (rise - rise[-1])), NARROWEST, 256).astype(np.int32)
-    per_number = 4.0 ** (stretch - np.log2(curve[own] / 256))
-    rank = np.argsort(octaves, axis=1, kind="stable")
-    ordered = np.take_along_axis(octaves, rank, 1)
-    moves = np.take_along_axis(np.stack([half(sens.position[:, k]) for k in range(3)], 1), rank, 1)
-    fits = [allocation.fit_shape(moves[:, r], ordered, classes, count) for r in range(3)]
+    (a, b, lift), fits = turns.result(), moves.result()
     return Steps(
-        scale=codes_of(wanted(s.scale, per_number.reshape(3, -1).mean(0)), 1 / OCTAVE, LARGEST["scale"]),
-        opacity=codes_of(wanted(s.opacity, sens.removal), 1 / OCTAVE, LARGEST["opacity"]),
+        scale=codes_of(scale_log, 1 / OCTAVE, LARGEST["scale"]),
+        opacity=codes_of(opacity_log, 1 / OCTAVE, LARGEST["opacity"]),
         # The vector part is half the angle, in radians.
         rotation=codes_of(
             np.log2(delta * s.rotation) - 1 - a - b[-1] - lift[-1], 1 / rotation.UNIT, LARGEST["rotation"]
@@ -123,12 +114,46 @@ def fit_steps(sens: Sensitivities, classes: U8, log_scales: F64, delta: float, s
         lift=np.clip(np.round(16 * (lift[-1] - lift)), 0, 255).astype(np.uint8),
         origin=origin,
         curve=curve,
-        color=codes_of(wanted(s.color, sens.color), 1 / color.UNIT, LARGEST["color"]),
-        sh=codes_of(wanted(s.sh, sens.color) + tilt, 1 / sh.UNIT, LARGEST["sh"]),
+        color=codes_of(color_log, 1 / color.UNIT, LARGEST["color"]),
+        sh=codes_of(sh_log + tilt, 1 / sh.UNIT, LARGEST["sh"]),
         offset=np.stack([np.round(256 * (np.log2(delta * s.position) - a)) for a, _ in fits]).astype(np.int32),
         reach=round(256 * np.log2(LARGEST["position"])),
         slope=np.stack([np.round(-256 * b) for _, b in fits]).astype(np.int32),
     )
+
+
+def _halves(sensitivity: F64) -> F64:
+    """[3 N] of [N, 3], axis by axis: allocation.half_log2 of each."""
+    return np.concatenate([allocation.half_log2(sensitivity[:, k]) for k in range(3)])
+
+
+def _fit_turns(sensitivity: F64, octaves: F64, origin: int, classes: U8, count: int) -> tuple[F64, F64, F64]:
+    """How turns about an axis matter: by class, by how far the other two scales differ, by the larger of them."""
+    others = np.roll(octaves, -1, 1), np.roll(octaves, -2, 1)
+    knots = np.minimum(np.round(2 * np.abs(others[0] - others[1])), KNOTS - 1).astype(np.intp)
+    sizes = _octave(np.maximum(*others), origin)
+    a, (b, lift) = allocation.fit_factors(
+        _halves(sensitivity), np.tile(classes, 3), count, [knots.T.ravel(), sizes.T.ravel()], [KNOTS, SIZES]
+    )
+    return a, b, lift
+
+
+def _fit_curve(sensitivity: F64, octaves: F64, origin: int, classes: U8, count: int) -> tuple[I32, F64]:
+    """The curve of scales, int32 [SIZES], and the sensitivity of a coded number, [N]: the mean of the axes."""
+    own = _octave(octaves, origin).T.ravel()
+    stretch = _halves(sensitivity)
+    _, (rise,) = allocation.fit_factors(stretch, np.tile(classes, 3), count, [own], [SIZES])
+    curve = np.clip(np.round(256 * 2.0 ** (rise - rise[-1])), NARROWEST, 256).astype(np.int32)
+    per_number = 4.0 ** (stretch - np.log2(curve[own] / 256))
+    return curve, per_number.reshape(3, -1).mean(0)
+
+
+def _fit_moves(sensitivity: F64, octaves: F64, classes: U8, count: int) -> list[tuple[F64, F64]]:
+    """How moves along the axis of each rank of scale matter: allocation.fit_shape."""
+    rank = np.argsort(octaves, axis=1, kind="stable")
+    ordered = np.take_along_axis(octaves, rank, 1)
+    moves = np.take_along_axis(np.stack([allocation.half_log2(sensitivity[:, k]) for k in range(3)], 1), rank, 1)
+    return [allocation.fit_shape(moves[:, r], ordered, classes, count) for r in range(3)]
 
 
 def walk(means: NDArray[np.float32]) -> NDArray[np.intp]:
