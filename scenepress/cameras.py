@@ -34,6 +34,10 @@ CANDIDATES = 2
 SURVEYED = 30_000
 """Splats looked at to place cameras: at least so many of a larger scene, and less than twice."""
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
+ALL = 0.998
+"""Share of the weight beyond which there are only outliers."""
+FAR, FARTHEST = 1.6, 5.0
+"""Every other view of surround() is so many times as far; every sixth as far as shows all, but not farther."""
 
 
 def look_at(
@@ -111,6 +115,8 @@ class Surroundings:
     """True if the scene surrounds its centre at a distance, as a room does."""
     background: bool
     """True if much of the scene lies around a much smaller densest part."""
+    reach: float
+    """Distance from the centre within which all but a few far outliers lie."""
 
 
 def survey(splats: Splats) -> Surroundings:
@@ -124,7 +130,7 @@ def survey(splats: Splats) -> Surroundings:
     finite &= ~np.isnan(splats.opacity_logits)
     means = splats.means[finite].astype(np.float64)
     if not len(means):
-        return Surroundings(np.zeros(3), 1.0, 1.0, False, False)
+        return Surroundings(np.zeros(3), 1.0, 1.0, False, False, 1.0)
     longer = np.sort(splats.log_scales[finite].astype(np.float64), axis=1)[:, 1:].sum(axis=1)
     opacity = 0.5 + 0.5 * np.tanh(0.5 * splats.opacity_logits[finite].astype(np.float64))
     weights = opacity * np.exp(np.minimum(longer - np.median(longer), 0)) + 1e-12
@@ -135,7 +141,7 @@ def survey(splats: Splats) -> Surroundings:
     solid = opacity * np.minimum(np.pi * np.exp(np.minimum(longer, 300)) / np.maximum(near, 1e-9) ** 2, 2 * np.pi)
     clearance, middle = weighted_quantile(near, solid + 1e-12, 0.02), weighted_quantile(near, weights, 0.5)
     if clearance > 0.3 * middle and _covered(means - center, solid) > 0.8:
-        return Surroundings(center, middle, clearance, True, True)
+        return Surroundings(center, middle, clearance, True, True, weighted_quantile(near, weights, ALL))
 
     # From the median towards the mode: the mean of the nearest quarter, again and again.
     for _ in range(20):
@@ -144,10 +150,10 @@ def survey(splats: Splats) -> Surroundings:
         near = distances(means, center)
     # Not from inside of a lone splat, nor from so near that eye and target are one in float64.
     least = max(math.exp(min(0.5 * float(np.median(longer)), 80)), 1e-6 * float(np.abs(center).max()), 1e-6)
-    core, whole = (max(weighted_quantile(near, weights, share), least) for share in (0.25, 0.95))
+    core, whole, reach = (max(weighted_quantile(near, weights, share), least) for share in (0.25, 0.95, ALL))
     # An object alone is framed whole; of a scene with a background, its core.
     framed = whole if whole < 3 * core else core
-    return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False, whole >= 3 * core)
+    return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False, whole >= 3 * core, reach)
 
 
 def _thinned(splats: Splats) -> Splats:
@@ -200,8 +206,8 @@ def surround(splats: Splats, count: int, width: int) -> list[Camera]:
     """Cameras that miss as little of a scene as can be: `count` square views, `width` pixels wide.
 
     Unlike those of synthesize(), which look where a person would, they look from and to all sides, whichever
-    way is up: at the centre from all directions, near and far, and, if the scene has a background or is a room,
-    from around its centre outwards. Deterministic.
+    way is up: at the centre from all directions, near, far, and from where all can be seen, and, if the scene has
+    a background or is a room, from around its centre outwards. Deterministic.
 
     Raises:
         ValueError: count or width is not positive.
@@ -221,10 +227,15 @@ def surround(splats: Splats, count: int, width: int) -> list[Camera]:
             eye, fov = shape.center - 0.5 * min(shape.clearance, shape.distance) * away, INSIDE_FOV
             target = eye + _ahead(shape) * away
         else:
-            eye, fov = shape.center + shape.distance * (1 + 0.6 * (k % 2)) * away, ORBIT_FOV
-            target = shape.center
+            times = 1.0 if k % 2 == 0 else FAR if k % 6 != 1 else _times_to_see_all(shape)
+            eye, fov, target = shape.center + shape.distance * times * away, ORBIT_FOV, shape.center
         views.append(look_at(eye, target, up, width=width, height=width, fov=fov, name=f"surround {k}"))
     return [enlarge_camera(view, 1 / factor) for view in views]
+
+
+def _times_to_see_all(shape: Surroundings) -> float:
+    """How many times as far as `distance` a camera must be for the scene to fit its view, from FAR to FARTHEST."""
+    return min(max(1.1 * shape.reach / (shape.distance * math.sin(ORBIT_FOV / 2)), FAR), FARTHEST)
 
 
 def _ahead(shape: Surroundings) -> float:
