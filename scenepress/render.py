@@ -116,18 +116,21 @@ def differentiable(
     camera: Camera,
     *,
     background: Sequence[float] = (0.0, 0.0, 0.0),
-    backend: Literal["cpu", "portable"] = "cpu",
+    backend: Literal["auto", "cpu", "portable", "cuda"] = "auto",
 ) -> Frame:
     """Render one view as rasterize() does, and keep what its gradient needs.
+
+    backend: as for rasterize().
 
     Raises:
         ValueError: as rasterize().
         MemoryError: splats that touch more than 32 million tiles together.
     """
     rear = _background(background)
-    if backend not in raster.FRAMES:
-        raise ValueError(f"backend {backend!r} cannot differentiate here; have {', '.join(raster.FRAMES)}")
-    frame = raster.FRAMES[backend](raster_input(splats, camera), rear)
+    name = _fastest() if backend == "auto" else backend
+    if name not in raster.FRAMES:
+        raise ValueError(f"backend {name!r} cannot differentiate here; have {', '.join(raster.FRAMES)}")
+    frame = raster.FRAMES[name](raster_input(splats, camera), rear)
     return Frame(Image(frame.color, frame.alpha), frame)
 
 

@@ -25,6 +25,28 @@ struct SplatGradient {
   float center[2];  // of the centre on the image, per px: what densification looks at
 };
 
+// An image and its opacity, or the derivatives of a loss with respect to them.
+struct RasterImage {
+  const float* color;  // [height, width, 3]
+  const float* alpha;  // [height, width]
+};
+
+// Where derivatives go: arrays of the shapes of SplatArrays', and centers [count, 2].
+struct GradientArrays {
+  float *means, *quats, *log_scales, *opacity_logits, *sh0, *shN, *centers;
+};
+
+SP_HOST_DEVICE static inline void write_gradient(const SplatGradient& g, int64_t i, const GradientArrays& out) {
+  for (int k = 0; k < 3; ++k) {
+    out.means[3 * i + k] = g.mean[k];
+    out.log_scales[3 * i + k] = g.log_scale[k];
+    out.sh0[3 * i + k] = g.sh0[k];
+  }
+  for (int k = 0; k < 4; ++k) out.quats[4 * i + k] = g.quat[k];
+  for (int k = 0; k < 2; ++k) out.centers[2 * i + k] = g.center[k];
+  out.opacity_logits[i] = g.opacity_logit;
+}
+
 // A symmetric 2x2 matrix.
 struct Symmetric2 {
   float xx, xy, yy;

@@ -14,15 +14,6 @@ namespace {
 
 constexpr int64_t kChunk = 1024;  // splats a thread takes at a time
 
-void write(const SplatGradient& g, int64_t i, const GradientArrays& out) {
-  std::copy(g.mean, g.mean + 3, out.means + 3 * i);
-  std::copy(g.quat, g.quat + 4, out.quats + 4 * i);
-  std::copy(g.log_scale, g.log_scale + 3, out.log_scales + 3 * i);
-  out.opacity_logits[i] = g.opacity_logit;
-  std::copy(g.sh0, g.sh0 + 3, out.sh0 + 3 * i);
-  std::copy(g.center, g.center + 2, out.centers + 2 * i);
-}
-
 }  // namespace
 
 RasterFrame::RasterFrame(const SplatArrays& splats, const Pinhole& camera, const float* background,
@@ -105,7 +96,7 @@ void RasterFrame::backward(const SplatArrays& splats, const RasterImage& image, 
                    SplatGradient g{};
                    if (begin == end || !splat_gradient(splats, i, camera_, own, &g, shN))
                      std::fill(shN, shN + 3 * extra, 0.f);
-                   write(g, i, out);
+                   write_gradient(g, i, out);
                  }
                },
                options.threads);

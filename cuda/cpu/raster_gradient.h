@@ -11,17 +11,6 @@
 
 namespace scenepress {
 
-// An image and its opacity, or the derivatives of a loss with respect to them.
-struct RasterImage {
-  const float* color;  // [height, width, 3]
-  const float* alpha;  // [height, width]
-};
-
-// Where derivatives go: arrays of the shapes of SplatArrays', and centers [count, 2].
-struct GradientArrays {
-  float *means, *quats, *log_scales, *opacity_logits, *sh0, *shN, *centers;
-};
-
 // What a forward pass leaves for the backward pass. Splats and image must be the same ones there.
 class RasterFrame {
  public:

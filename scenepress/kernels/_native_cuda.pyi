@@ -20,6 +20,31 @@ def rasterize(
     height: int,
     background: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def differentiate(
+    means: NDArray[np.float32],
+    quats: NDArray[np.float32],
+    log_scales: NDArray[np.float32],
+    opacity_logits: NDArray[np.float32],
+    sh0: NDArray[np.float32],
+    shN: NDArray[np.float32],
+    antialiased: bool,
+    view: NDArray[np.float64],
+    intrinsics: NDArray[np.float64],
+    width: int,
+    height: int,
+    color: NDArray[np.float32],
+    alpha: NDArray[np.float32],
+    by_color: NDArray[np.float32],
+    by_alpha: NDArray[np.float32],
+) -> tuple[
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+]: ...
 
 # position.cpp
 def decode_position_streams(

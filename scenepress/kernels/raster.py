@@ -18,6 +18,8 @@ Rasterizer = Callable[[RasterInput, NDArray[np.float32]], Pixels]
 """Takes the scene and camera, and a background colour [3]."""
 
 Floats = NDArray[np.float32]
+Gradients = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]
+"""With respect to means, quats, log_scales, opacity_logits, sh0, shN, and the centres on the image [N, 2]."""
 
 
 class Frame(Protocol):
@@ -31,13 +33,8 @@ class Frame(Protocol):
     def alpha(self) -> Floats:
         """[H, W]."""
 
-    def backward(
-        self, by_color: Floats, by_alpha: Floats
-    ) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]:
-        """Derivatives of a loss, from those with respect to color and alpha.
-
-        With respect to means, quats, log_scales, opacity_logits, sh0, shN, and the centres on the image [N, 2].
-        """
+    def backward(self, by_color: Floats, by_alpha: Floats) -> Gradients:
+        """Derivatives of a loss, from those with respect to color and alpha."""
 
 
 FRAMES: dict[str, Callable[[RasterInput, Floats], Frame]] = {}
@@ -94,5 +91,16 @@ if importlib.util.find_spec("scenepress.kernels._native_cuda"):
     def _cuda(scene: RasterInput, background: NDArray[np.float32]) -> Pixels:
         return _native_cuda.rasterize(*scene, background)
 
+    class _CudaFrame:
+        """Renders again for the gradient: nothing stays on the device between the passes."""
+
+        def __init__(self, scene: RasterInput, background: Floats) -> None:
+            self._scene = scene
+            self.color, self.alpha = _native_cuda.rasterize(*scene, background)
+
+        def backward(self, by_color: Floats, by_alpha: Floats) -> Gradients:
+            return _native_cuda.differentiate(*self._scene, self.color, self.alpha, by_color, by_alpha)
+
     if _native_cuda.device_count():
         BACKENDS["cuda"] = _cuda
+        FRAMES["cuda"] = _CudaFrame
