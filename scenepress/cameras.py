@@ -36,8 +36,13 @@ SURVEYED = 30_000
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 ALL = 0.998
 """Share of the weight beyond which there are only outliers."""
-FAR, FARTHEST = 1.6, 5.0
-"""Every other view of surround() is so many times as far; every sixth as far as shows all, but not farther."""
+FAR = 1.6
+"""Views that are not near are at least so many times as far."""
+FARTHEST, FARTHEST_OUTSIDE = 30.0, 5.0
+"""Views that show all are at most so many times as far: of an object, and of a scene with a background, which they
+see from behind."""
+ENCLOSED = 0.25
+"""Share of directions, from the centre, in which a background lies."""
 
 
 def look_at(
@@ -114,7 +119,7 @@ class Surroundings:
     inside: bool
     """True if the scene surrounds its centre at a distance, as a room does."""
     background: bool
-    """True if much of the scene lies around a much smaller densest part."""
+    """True if the scene lies around a much smaller densest part, on many sides of it."""
     reach: float
     """Distance from the centre within which all but a few far outliers lie."""
 
@@ -138,7 +143,7 @@ def survey(splats: Splats) -> Surroundings:
     center = np.array([weighted_quantile(means[:, k], weights, 0.5) for k in range(3)])
     near = distances(means, center)
     # What an eye at the centre sees of each splat, next to the whole sphere.
-    solid = opacity * np.minimum(np.pi * np.exp(np.minimum(longer, 300)) / np.maximum(near, 1e-9) ** 2, 2 * np.pi)
+    solid = opacity * _solid_angles(longer, near)
     clearance, middle = weighted_quantile(near, solid + 1e-12, 0.02), weighted_quantile(near, weights, 0.5)
     if clearance > 0.3 * middle and _covered(means - center, solid) > 0.8:
         return Surroundings(center, middle, clearance, True, True, weighted_quantile(near, weights, ALL))
@@ -151,9 +156,19 @@ def survey(splats: Splats) -> Surroundings:
     # Not from inside of a lone splat, nor from so near that eye and target are one in float64.
     least = max(math.exp(min(0.5 * float(np.median(longer)), 80)), 1e-6 * float(np.abs(center).max()), 1e-6)
     core, whole, reach = (max(weighted_quantile(near, weights, share), least) for share in (0.25, 0.95, ALL))
-    # An object alone is framed whole; of a scene with a background, its core.
-    framed = whole if whole < 3 * core else core
-    return Surroundings(center, framed / math.sin(ORBIT_FOV / 2), clearance, False, whole >= 3 * core, reach)
+    # A compact object is framed whole; of others, as of scenes with a background, the core.
+    compact = whole < 3 * core
+    around = np.where(near > 2 * core, opacity * _solid_angles(longer, near), 0)
+    background = not compact and _covered(means - center, around) > ENCLOSED
+    return Surroundings(
+        center, (whole if compact else core) / math.sin(ORBIT_FOV / 2), clearance, False, background, reach
+    )
+
+
+def _solid_angles(log_area: F64, distance: F64) -> F64:
+    """Steradians of splats of ln(longest * middle deviation) that are so far away."""
+    area = np.pi * np.exp(np.minimum(log_area, 300))
+    return np.asarray(np.minimum(area / np.maximum(distance, 1e-9) ** 2, 2 * np.pi))
 
 
 def _thinned(splats: Splats) -> Splats:
@@ -198,7 +213,7 @@ def synthesize(splats: Splats, count: int, width: int) -> list[Camera]:
     candidates = [_candidate(shape, up_direction(splats.axes), k, width) for k in range(CANDIDATES * count)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         detail = list(pool.map(lambda camera: _visible_detail(thinned, resize(camera, 96)), candidates))
-    best = np.sort(np.argsort(-np.array(detail), kind="stable")[:count])
+    best = [max(range(k, k + CANDIDATES), key=detail.__getitem__) for k in range(0, len(candidates), CANDIDATES)]
     return [enlarge_camera(candidates[k], 1 / factor) for k in best]
 
 
@@ -217,6 +232,7 @@ def surround(splats: Splats, count: int, width: int) -> list[Camera]:
     factor = viewing_scale(splats)
     shape = survey(enlarge(splats, factor))
     outwards = count if shape.inside else count // 3 if shape.background else 0
+    steps = _distances(shape)
     views = []
     for k in range(count):
         height = 1 - (2 * k + 1) / count
@@ -227,15 +243,26 @@ def surround(splats: Splats, count: int, width: int) -> list[Camera]:
             eye, fov = shape.center - 0.5 * min(shape.clearance, shape.distance) * away, INSIDE_FOV
             target = eye + _ahead(shape) * away
         else:
-            times = 1.0 if k % 2 == 0 else FAR if k % 6 != 1 else _times_to_see_all(shape)
-            eye, fov, target = shape.center + shape.distance * times * away, ORBIT_FOV, shape.center
+            eye, fov = shape.center + shape.distance * steps[k % len(steps)] * away, ORBIT_FOV
+            target = shape.center
         views.append(look_at(eye, target, up, width=width, height=width, fov=fov, name=f"surround {k}"))
     return [enlarge_camera(view, 1 / factor) for view in views]
 
 
 def _times_to_see_all(shape: Surroundings) -> float:
-    """How many times as far as `distance` a camera must be for the scene to fit its view, from FAR to FARTHEST."""
-    return min(max(1.1 * shape.reach / (shape.distance * math.sin(ORBIT_FOV / 2)), FAR), FARTHEST)
+    """How many times as far as `distance` a camera must be for the scene to fit its view."""
+    times = 1.1 * shape.reach / (shape.distance * math.sin(ORBIT_FOV / 2))
+    return min(times, FARTHEST_OUTSIDE if shape.background else FARTHEST)
+
+
+def _distances(shape: Surroundings) -> tuple[float, ...]:
+    """Of the views of surround(), in turn, times `distance`: near, far, and where all can be seen."""
+    everything = _times_to_see_all(shape)
+    if shape.background:
+        return (1.0, max(everything, FAR), 1.0, FAR, 1.0, FAR)
+    if everything <= FAR:
+        return (1.0, FAR)
+    return (1.0, math.sqrt(everything), everything)
 
 
 def _ahead(shape: Surroundings) -> float:
@@ -256,7 +283,10 @@ def _candidate(shape: Surroundings, up: F64, k: int, width: int) -> Camera:
     else:
         elevation = math.radians(-10 + 60 * level)
         away = math.cos(elevation) * flat + math.sin(elevation) * up
-        eye, target = shape.center + shape.distance * away, shape.center
+        # Of what sticks out of views of the core, every other view shows all.
+        whole = not shape.background and k // CANDIDATES % 2 == 1
+        times = max(_times_to_see_all(shape), 1.0) if whole else 1.0
+        eye, target = shape.center + shape.distance * times * away, shape.center
     fov = INSIDE_FOV if shape.inside else ORBIT_FOV
     height = max(1, round(0.75 * width))
     return look_at(eye, target, up, width=width, height=height, fov=fov, name=f"synthetic {k}")
