@@ -93,7 +93,7 @@ def run(
         file_size(path),
         encodings,
         synthesize(scene, views, width),
-        cameras_note=f"{views} views made up from the scene, {width} pixels wide, over black.",
+        cameras_note=f"{views} views made up from the scene, {width} pixels wide, over black and white.",
         producer=f"scenepress {__version__}",
     )
     _say("")

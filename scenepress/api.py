@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from scenepress import __version__, container, metadata
+from scenepress.errors import BitstreamError
 from scenepress.files import PathLike, named, require_regular, write_whole
 from scenepress.inspection import Inspection, describe, describe_press
 from scenepress.scene import Axes, Camera, Splats
@@ -80,9 +81,12 @@ def compress(
         progress: told how far the work is.
 
     Raises:
-        ValueError: a lossy preset, and splats with values that are not finite or absurdly large, such as
-            scene_ops.audit() counts; the message says of which attributes and how many.
+        ValueError: cameras that see nothing of the scene. Or a lossy preset, and splats with values that are not
+            finite or absurdly large, such as scene_ops.audit() counts; the message says of which attributes and
+            how many.
     """
+    if cameras:
+        require_seen(scene, cameras)
     report = progress or _silent
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
     description = _describe(scene, preset, source)
@@ -99,21 +103,32 @@ def compress(
 
 
 def decompress(
-    data: container.Buffer, *, levels: int | None = None, allow_truncated: bool = False
+    data: container.Buffer,
+    *,
+    levels: int | None = None,
+    allow_truncated: bool = False,
+    max_splats: int | None = None,
 ) -> Splats:
-    """Decode a .press file. Safe on untrusted input.
+    """Decode a .press file. Safe on untrusted input: nothing is believed before it was checked.
+
+    A splat can take next to no bytes (a million equal ones take 2 kB), so a small file may need much memory, about
+    600 bytes a splat: `max_splats` bounds it.
 
     Args:
         data: the bytes of the file.
         levels: decode only this many levels of detail, from the coarsest on: fewer splats, whole scene. All
             there are if the file has fewer.
-        allow_truncated: accept a file that was cut short, and decode the levels that are complete.
+        allow_truncated: accept a file that was cut short, and decode the levels that are complete; one at least.
+        max_splats: refuse files of more splats.
 
     Raises:
-        BitstreamError: the bytes break a rule of docs/spec; the message says which.
+        BitstreamError: the bytes break a rule of docs/spec; the message says which. Or too many splats.
         ValueError: levels < 1.
     """
     file = container.read(data, allow_truncated=allow_truncated)
+    claimed = metadata.of(file).count
+    if max_splats is not None and claimed > max_splats:
+        raise BitstreamError(f"{claimed} splats; at most {max_splats} were to be accepted")
     if metadata.of(file).codec == "lossless":
         from scenepress.codecs import lossless
 
@@ -194,6 +209,17 @@ def measure_quality(
 def with_quality(data: bytes, record: metadata.Quality | None) -> bytes:
     """The same .press file with another quality record."""
     return metadata.replace(data, dataclasses.replace(metadata.of(container.read(data)), quality=record))
+
+
+def require_seen(scene: Splats, cameras: Sequence[Camera]) -> None:
+    """ValueError if none of the cameras sees anything of the scene: a wrong convention, scale or place."""
+    from scenepress.cameras import anything_seen
+
+    if len(scene) and not anything_seen(scene, cameras):
+        raise ValueError(
+            f"none of the {len(cameras)} cameras sees anything of the scene: they must be in its own coordinates"
+            " (axes, unit of length, origin)"
+        )
 
 
 def camera_in_axes(camera: Camera, axes: Axes) -> Camera:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from scenepress.arrays import distances, weighted_quantile
 from scenepress.errors import FormatError
 from scenepress.files import require_regular
 from scenepress.kernels import raster
-from scenepress.render import raster_input
+from scenepress.render import raster_input, rasterize
 from scenepress.scene import Axes, Camera, Splats
 from scenepress.scene_ops import enlarge, enlarge_camera, viewing_scale
 
@@ -299,6 +300,22 @@ def _visible_detail(splats: Splats, camera: Camera) -> int:
     black = np.zeros(3, np.float32)
     table = raster.measure(scene, scene.view[None], scene.intrinsics[None], sizes, black, threads=1)
     return int((table[:, 2] >= 0.1).sum())
+
+
+def anything_seen(splats: Splats, cameras: Sequence[Camera]) -> bool:
+    """Whether at least one of the cameras (16 of them, if there are more) sees something of the scene.
+
+    True too for scenes that nobody could see anything of. cameras: at least one, in the scene's axes.
+    """
+    if not (splats.opacity_logits > np.log(1 / 254)).any():
+        return True
+    factor = viewing_scale(splats)
+    large = enlarge(splats, factor)
+    step = -(-len(cameras) // 16)
+    return any(
+        rasterize(large, enlarge_camera(resize(camera, min(camera.width, 64)), factor)).alpha.max() > 0.01
+        for camera in cameras[::step]
+    )
 
 
 def up_direction(axes: Axes) -> F64:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scenepress import __version__, api, cli, container, printing, quality, report
+from scenepress import __version__, api, cli, container, metadata, printing, quality, report
 from scenepress.cli import UsageError
 from scenepress.errors import FormatError
 from scenepress.files import write_whole
@@ -22,6 +22,7 @@ BLACK, WHITE, GREY = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)
 BACKGROUNDS: dict[str, quality.Background | None] = {"both": None, "black": BLACK, "white": WHITE, "grey": GREY}
 COMPARE_VIEWS, COMPARE_WIDTH, RENDER_WIDTH = 8, 400, 800
 MAX_VIEWS, MAX_WIDTH = 10_000, 16_384
+POOR_DB = 8.0  # below what a preset aims at: real scenes stay within 6.
 IMAGE_FORMATS = {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
@@ -62,6 +63,7 @@ def compress(command: cli.Compress) -> None:
             record = api.measure_quality(scene, encoding.decoded, cameras, progress)
         data = api.with_quality(encoding.data, record)
         encoding = dataclasses.replace(encoding, data=data)
+        _warn_of_poor_quality(command, record)
     if command.report:  # First, for it takes the longest: an interrupt of the work leaves no output at all.
         report.write(_report(command, scene, encoding, cameras), command.report)
     write_whole(command.output, encoding.data)
@@ -70,6 +72,7 @@ def compress(command: cli.Compress) -> None:
         output=str(command.output),
         preset=command.preset,
         splats=len(scene),
+        splats_kept=len(encoding.decoded),
         bytes_in=file_size(command.source),
         bytes_out=len(encoding.data),
         encode_seconds=encoding.encode_seconds or 0.0,
@@ -83,6 +86,17 @@ def compress(command: cli.Compress) -> None:
         printing.print_outcome(outcome)
 
 
+def _warn_of_poor_quality(command: cli.Compress, record: metadata.Quality) -> None:
+    from scenepress.codecs import presets
+
+    aim = presets.PRESETS[command.preset].psnr if command.preset != "lossless" else 0.0
+    if record.psnr < aim - POOR_DB:
+        cli.warn(
+            f"{command.output}: {record.psnr:.1f} dB, far from the {aim:.0f} that --preset {command.preset} aims"
+            " at: look at it, or choose another preset"
+        )
+
+
 def decompress(command: cli.Decompress) -> None:
     """Decode and write."""
     from scenepress.formats import table
@@ -94,6 +108,12 @@ def decompress(command: cli.Decompress) -> None:
     data = api.read_press(command.source)
     scene = api.decompress(data, levels=command.levels, allow_truncated=command.allow_truncated)
     there = container.read_index(data).levels
+    file = container.read(data, allow_truncated=command.allow_truncated)
+    if file.truncated:
+        cli.warn(
+            f"{command.source} was cut short: {file.complete_levels} of {there} levels are complete, "
+            f"{len(scene)} of {metadata.of(file).count} splats"
+        )
     if command.levels is not None and command.levels > there:
         cli.warn(f"{command.source}: --levels {command.levels}: has only {there}, which are all decoded")
     table.write(scene, command.output)
@@ -224,7 +244,12 @@ def _cameras(path: Path, scene: Splats, width: int | None = None) -> list[Camera
     cameras = list(read_cameras(path, width))
     if not cameras:
         raise FormatError(f"{path}: holds no camera")
-    return [api.camera_in_axes(camera, scene.axes) for camera in cameras]
+    cameras = [api.camera_in_axes(camera, scene.axes) for camera in cameras]
+    try:
+        api.require_seen(scene, cameras)
+    except ValueError as error:
+        raise FormatError(f"{path}: {error}") from None
+    return cameras
 
 
 def _camera(command: cli.Render, scene: Splats) -> Camera:

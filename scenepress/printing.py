@@ -21,6 +21,9 @@ class Outcome:
     output: str
     preset: str
     splats: int
+    """Of the source."""
+    splats_kept: int
+    """In the file: lossy presets leave out what hardly shows."""
     bytes_in: int
     bytes_out: int
     encode_seconds: float
@@ -36,6 +39,7 @@ class Outcome:
             "output": self.output,
             "preset": self.preset,
             "splats": self.splats,
+            "splats_kept": self.splats_kept,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "ratio": self.bytes_in / self.bytes_out,
@@ -93,11 +97,11 @@ def print_outcome(done: Outcome) -> None:
     rows = [("size", sizes)]
     if done.splats:
         rate = done.bytes_out / done.splats
-        rows.append(("rate", f"{rate:.2f} bytes per splat, {done.splats:,} splats"))
+        rows.append(("rate", f"{rate:.2f} bytes per splat, {done.splats:,} splats, {done.splats_kept:,} kept"))
     if done.quality:
         rows.append(("quality", _record(done.quality)))
     rows.append(("encode", _speed(done.splats, done.encode_seconds)))
-    rows.append(("decode", _speed(done.splats, done.decode_seconds)))
+    rows.append(("decode", _speed(done.splats_kept, done.decode_seconds)))
     if done.report:
         rows.append(("report", done.report))
     _print_rows(f"{done.output} ({done.preset})", rows)

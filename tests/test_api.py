@@ -15,7 +15,9 @@ import pytest
 from scenes import cloud
 
 import scenepress
-from scenepress import api
+from scenepress import api, container, metadata
+from scenepress.errors import BitstreamError
+from scenepress.scene import Camera
 
 ROOT = Path(__file__).parents[1]
 
@@ -151,3 +153,19 @@ def test_odd_file_names_fit_the_metadata() -> None:
     for preset in ("lossless", "small"):
         data = scenepress.compress(cloud(10), preset, source="a\n\udc80é.ply", measure=False)
         assert metadata_of(data).source_name == "a??é.ply"
+
+
+def test_a_bound_on_splats() -> None:
+    data = api.compress(cloud(20, 0), measure=False)
+    assert len(api.decompress(data, max_splats=20)) <= 20
+    count = metadata.of(container.read(data)).count
+    with pytest.raises(BitstreamError, match=f"{count} splats; at most {count - 1}"):
+        api.decompress(data, max_splats=count - 1)
+
+
+def test_cameras_that_see_nothing_are_refused() -> None:
+    away = Camera(np.eye(4) + 1e4 * np.eye(4, k=3), 50.0, 50.0, 20.0, 20.0, 40, 40)  # Far to the side.
+    with pytest.raises(ValueError, match="none of the 2 cameras"):
+        api.compress(cloud(50, 0), cameras=[away] * 2)
+    invisible = dataclasses.replace(cloud(50, 0), opacity_logits=np.full(50, -20, np.float32))
+    api.compress(invisible, cameras=[away])  # Nobody could see it: no fault of the camera's.

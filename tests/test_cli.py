@@ -328,6 +328,7 @@ def test_compress_says_what_came_out(
     assert values["bytes_out"] == out.stat().st_size
     assert values["ratio"] == pytest.approx(values["bytes_in"] / values["bytes_out"])
     assert values["splats"] == len(scene)
+    assert 0 < values["splats_kept"] <= len(scene)
     assert values["preset"] == "balanced"
     assert values["psnr"] > 25
     assert 0 < values["ssim"] <= 1
@@ -399,6 +400,50 @@ def test_decompress_levels_and_truncated_files(press: Path, tmp_path: Path) -> N
         assert run("decompress", shorter, "-o", cut) == 1
         assert run("decompress", shorter, "-o", cut, "--allow-truncated") == 0
         assert counts[1] <= len(table.read(cut)) < counts[0]
+
+
+def test_files_cut_short_say_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    big, cut, out = tmp_path / "big.ply", tmp_path / "cut.press", tmp_path / "out.ply"
+    table.write(cloud(9000, 0, 3), big)
+    data = api.compress(table.read(big), keep_order=True, measure=False)
+    index = container.read_index(data)
+    assert index.levels > 1
+    ends = [e.offset + e.length for e in index.entries if e.level == 0]
+    cut.write_bytes(data[: max(ends)])
+    assert run("decompress", cut, "-o", out, "--allow-truncated") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    left = len(table.read(out))
+    assert line.endswith(f"was cut short: 1 of {index.levels} levels are complete, {left} of 9000 splats")
+    out.unlink()
+    cut.write_bytes(data[: max(ends) - 1])
+    assert run("decompress", cut, "-o", out, "--allow-truncated") == 1
+    assert "before its first level of detail" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["compress", "compare"])
+def test_cameras_that_see_nothing_are_refused(
+    command: str, ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away, out = tmp_path / "away.cams.txt", tmp_path / "out.press"
+    away.write_text("1 0 0 0 1 0 0 0 1 0 0 -1000 500 500\n" * 3)
+    arguments = [ply, "-o", out] if command == "compress" else [ply, ply]
+    assert run(command, *arguments, "--cameras", away) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "none of the 3 cameras sees anything of the scene" in line
+    assert not out.exists()
+
+
+def test_a_quality_far_from_what_was_aimed_at_is_said(
+    ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("compress", ply, "-o", tmp_path / "good.press") == 0
+    assert capsys.readouterr().err == ""
+    vain = dataclasses.replace(presets.PRESETS["tiny"], psnr=80.0, color=3000.0)
+    monkeypatch.setitem(presets.PRESETS, "tiny", vain)
+    assert run("compress", ply, "-o", tmp_path / "poor.press", "--preset", "tiny") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "far from the 80 that --preset tiny aims at" in line
 
 
 def test_more_levels_than_there_are_is_said(

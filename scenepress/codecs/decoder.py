@@ -7,6 +7,7 @@ attributes do not need each other. Every level of every tile is written to its o
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -91,7 +92,7 @@ def decode(p: Parameters, boxes: Sequence[TileBox], chunks: Payloads, levels: in
     for level, tile in places:
         by_tile.setdefault(tile, []).append(level)
     _require_sizes(by_tile, rows)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         placed = list(pool.map(lambda t: _place(p, boxes[t], chunks, t, by_tile[t], rows, indices, kept), by_tile))
         jobs = [partial(part, p, tile, scene) for tile in placed for part in (_decode_attributes, _decode_sh)]
         for _ in pool.map(lambda job: job(), jobs):

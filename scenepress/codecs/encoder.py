@@ -47,8 +47,8 @@ UNSEEN_GIVEN, UNSEEN_SYNTHETIC = 0.004, 0.02
 """What splats that no camera saw count for: allocation.lift_unseen."""
 UNSURE = 0.3
 """Pruning is so much more reluctant when the cameras are synthesised."""
-COARSE_SHARE = 0.05
-"""Of the splats may be placed more coarsely than wanted before a warning says so: fewer did not show."""
+COARSE_SHARE, COARSE_COUNT = 0.05, 20
+"""So many of the splats may be placed more coarsely than wanted before a warning says so: fewer did not show."""
 MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
 """Given views that sensitivities are measured with: more of them, not larger ones, miss less."""
 
@@ -209,7 +209,7 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: Thre
 
 
 def _warn_of_coarse_positions(count: int, total: int, exponent: int, means: allocation.F64) -> None:
-    if count > COARSE_SHARE * total:
+    if count > max(COARSE_SHARE * total, COARSE_COUNT):
         warnings.warn(
             f"{count} of {total} splats are placed in steps of {2.0 ** (exponent + 1):.1g} units, coarser than "
             f"the preset asks for, since the scene reaches {np.abs(means).max():.1g} units from its origin: "

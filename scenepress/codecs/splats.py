@@ -63,7 +63,7 @@ def decode(data: container.Buffer, *, levels: int | None = None, allow_truncated
     Args:
         data: the file, or its beginning if `allow_truncated`.
         levels: decode only so many levels: fewer splats, the most important ones first.
-        allow_truncated: accept a file that was cut short and decode its complete levels.
+        allow_truncated: accept a file that was cut short and decode its complete levels; one at least.
 
     Returns:
         Splats in order of level, tile, and position; or of the source, if the file keeps it.
@@ -83,6 +83,8 @@ def decode(data: container.Buffer, *, levels: int | None = None, allow_truncated
         raise BitstreamError(
             f"SH degree {meta.sh_degree} in the metadata, {p.sh_count} coefficients in the parameters"
         )
+    if file.truncated and not file.complete_levels and meta.count:
+        raise BitstreamError("cut off before its first level of detail is complete: nothing can be shown yet")
     boxes_chunk = _only(file, table.TILES)
     boxes = tiles.decode(bytes(boxes_chunk.payload), boxes_chunk.count)
     available = min(len(p.bounds), file.complete_levels) if file.truncated else len(p.bounds)
