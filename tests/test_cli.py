@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -34,10 +35,17 @@ def run(*arguments: object) -> int:
         return stop.code if isinstance(stop.code, int) else 99
 
 
-def spawn(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "scenepress", *map(str, arguments)]
+def started(command: list[str], cwd: Path, **options: object) -> subprocess.Popen[str]:
+    """A process that interrupts reach, as from a terminal: what runs in the background of a shell ignores them."""
+    usual = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, **options)  # type: ignore[call-overload]
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, preexec_fn=usual, **options
+    )
+
+
+def spawn(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    return started([sys.executable, "-m", "scenepress", *map(str, arguments)], ROOT, **options)
 
 
 @pytest.fixture(scope="module")
@@ -543,8 +551,7 @@ def test_signals_stop_the_program_and_leave_nothing(
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, "compress", str(ply), "-o", str(tmp_path / "a.press")]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+    with started(command, ROOT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
@@ -563,8 +570,7 @@ def test_an_interrupt_of_code_in_a_string_is_no_other(ply: Path, tmp_path: Path)
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-m", "program", "compress", str(ply), "-o", "a.press"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+    with started(command, tmp_path) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "1\n"
         process.send_signal(signal.SIGINT)
