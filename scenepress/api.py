@@ -112,7 +112,7 @@ def decompress(
     """Decode a .press file. Safe on untrusted input: nothing is believed before it was checked.
 
     A splat can take next to no bytes (a million equal ones take 2 kB), so a small file may need much memory, about
-    600 bytes a splat: `max_splats` bounds it.
+    400 bytes a splat: `max_splats` bounds it.
 
     Args:
         data: the bytes of the file.
@@ -126,10 +126,10 @@ def decompress(
         ValueError: levels < 1.
     """
     file = container.read(data, allow_truncated=allow_truncated)
-    claimed = metadata.of(file).count
-    if max_splats is not None and claimed > max_splats:
-        raise BitstreamError(f"{claimed} splats; at most {max_splats} were to be accepted")
-    if metadata.of(file).codec == "lossless":
+    meta = metadata.of(file)
+    if max_splats is not None and meta.count > max_splats:
+        raise BitstreamError(f"{meta.count} splats; at most {max_splats} were to be accepted")
+    if meta.codec == "lossless":
         from scenepress.codecs import lossless
 
         return lossless.decode(data, levels=levels, allow_truncated=allow_truncated)

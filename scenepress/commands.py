@@ -107,15 +107,14 @@ def decompress(command: cli.Decompress) -> None:
         raise UsageError(f"--levels {command.levels}: at least 1")
     data = api.read_press(command.source)
     scene = api.decompress(data, levels=command.levels, allow_truncated=command.allow_truncated)
-    there = container.read_index(data).levels
     file = container.read(data, allow_truncated=command.allow_truncated)
     if file.truncated:
         cli.warn(
-            f"{command.source} was cut short: {file.complete_levels} of {there} levels are complete, "
+            f"{command.source} was cut short: {file.complete_levels} of {file.levels} levels are complete, "
             f"{len(scene)} of {metadata.of(file).count} splats"
         )
-    if command.levels is not None and command.levels > there:
-        cli.warn(f"{command.source}: --levels {command.levels}: has only {there}, which are all decoded")
+    if command.levels is not None and command.levels > file.levels:
+        cli.warn(f"{command.source}: --levels {command.levels}: has only {file.levels}, which are all decoded")
     table.write(scene, command.output)
 
 

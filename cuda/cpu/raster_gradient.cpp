@@ -1,8 +1,6 @@
 #include "cpu/raster_gradient.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <new>
 
 #include "cpu/parallel.h"

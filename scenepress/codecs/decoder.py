@@ -85,13 +85,13 @@ def decode(p: Parameters, boxes: Sequence[TileBox], chunks: Payloads, levels: in
         (tile, level): slice(int(end) - chunks[tile, level, table.POSITION].count, int(end))
         for (level, tile), end in zip(places, ends, strict=True)
     }
-    total = int(ends[-1]) if len(ends) else 0
-    scene = empty_scene(total, p.sh_count)
-    indices = np.empty(total if p.kept_order else 0, np.int32)
     by_tile: dict[int, list[int]] = {}  # A table of a million empty tiles costs nothing.
     for level, tile in places:
         by_tile.setdefault(tile, []).append(level)
     _require_sizes(by_tile, rows)
+    total = int(ends[-1]) if len(ends) else 0
+    scene = empty_scene(total, p.sh_count)
+    indices = np.empty(total if p.kept_order else 0, np.int32)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         placed = list(pool.map(lambda t: _place(p, boxes[t], chunks, t, by_tile[t], rows, indices, kept), by_tile))
         jobs = [partial(part, p, tile, scene) for tile in placed for part in (_decode_attributes, _decode_sh)]
