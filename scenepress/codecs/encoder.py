@@ -45,7 +45,7 @@ COHERENCE = 3.5
 """dB that errors which add up instead of averaging out cost, as found on real scenes."""
 UNSEEN_GIVEN, UNSEEN_SYNTHETIC = 0.004, 0.02
 """What splats that no camera saw count for: allocation.lift_unseen."""
-UNSURE = 0.3
+UNSURE = 0.45
 """Pruning is so much more reluctant when the cameras are synthesised."""
 COARSE_SHARE, COARSE_COUNT = 0.05, 20
 """So many of the splats may be placed more coarsely than wanted before a warning says so: fewer did not show."""

@@ -67,7 +67,7 @@ class Transforms:
     shift: I32
 
 
-LARGEST = {"scale": 0.5, "opacity": 1.0, "rotation": 0.25, "color": 1.0, "sh": 0.5, "position": 1.0}
+LARGEST = {"scale": 0.5, "opacity": 0.5, "rotation": 0.25, "color": 1.0, "sh": 0.5, "position": 1.0}
 """Largest steps: beyond these errors are no longer small, and sensitivities say nothing. In natural logarithms of
 scale and opacity, half radians, SH coefficients, and own standard deviations."""
 

@@ -13,7 +13,7 @@ class Settings:
     """dB that renders of the decoded scene should have against the source's; they come near it."""
     prune: float = 0.5
     """How readily splats are dropped: 1 where the bits saved are worth the error, 0 never."""
-    dead_zone: float = 0.58
+    dead_zone: float = 0.56
     """SH coefficients below this many steps become 0; 0.5 is plain rounding."""
     position: float = 1.0
     """Factor on the steps of positions, relative to equal shares of the error."""
@@ -25,7 +25,7 @@ class Settings:
     """The same for rotations."""
     color: float = 0.9
     """The same for the constant SH coefficients."""
-    sh: float = 0.75
+    sh: float = 0.72
     """The same for the other SH coefficients."""
     name: str = ""
     """The preset's name, for the metadata."""
