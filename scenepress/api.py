@@ -62,6 +62,8 @@ def compress(
     scene: Splats,
     preset: Preset = "balanced",
     *,
+    target_bytes: int | None = None,
+    target_psnr: float | None = None,
     cameras: Sequence[Camera] | None = None,
     keep_order: bool = False,
     source: PathLike = "",
@@ -72,7 +74,10 @@ def compress(
 
     Args:
         scene: not changed.
-        preset: how small, or how good.
+        preset: how small, or how good; plays no role where a target is given, but must not be "lossless" then.
+        target_bytes: make the file at most so large, and at least 99% of it. A scene may need less than that even
+            at the finest: then a LossWarning says so.
+        target_psnr: make the quality record (Quality.psnr) come out within 0.1 dB of this.
         cameras: where the scene will be seen from, in the scene's axes: they guide the allocation of
             bits and the measurement. None: cameras made up from the scene (docs/cameras.md).
         keep_order: decode the splats in their order here; costs bytes. "lossless" always does.
@@ -81,17 +86,19 @@ def compress(
         progress: told how far the work is.
 
     Raises:
-        ValueError: cameras that see nothing of the scene. Or a lossy preset, and splats with values that are not
-            finite or absurdly large, such as scene_ops.audit() counts; the message says of which attributes and
-            how many.
+        TargetError: a target that is out of reach; the message says what is not.
+        ValueError: two targets, or one that is not positive. Cameras that see nothing of the scene. Or a lossy
+            preset, and splats with values that are not finite or absurdly large, such as scene_ops.audit() counts;
+            the message says of which attributes and how many.
     """
+    goal = _goal(preset, target_bytes, target_psnr)
     if cameras:
         require_seen(scene, cameras)
     report = progress or _silent
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
     description = _describe(scene, preset, source)
     data = _encode(
-        scene, preset, cameras, keep_order, description, lambda what, done: report(what, encoding * done)
+        scene, preset, goal, cameras, keep_order, description, lambda what, done: report(what, encoding * done)
     )
     if measure and len(scene):
         record = measure_quality(
@@ -100,6 +107,27 @@ def compress(
         data = with_quality(data, record)
     report("done", 1.0)
     return data
+
+
+@dataclasses.dataclass(frozen=True)
+class _Goal:
+    """What the file shall reach; one of the two, or none."""
+
+    bytes: int | None
+    psnr: float | None
+
+
+def _goal(preset: Preset, target_bytes: int | None, target_psnr: float | None) -> _Goal:
+    if target_bytes is not None and target_psnr is not None:
+        raise ValueError("a target size and a target quality: only one of them can be met")
+    if target_bytes is not None and target_bytes < 1:
+        raise ValueError(f"a target of {target_bytes} bytes: at least 1")
+    if target_psnr is not None and not 0 < target_psnr < 200:
+        raise ValueError(f"a target of {target_psnr:g} dB: between 0 and 200")
+    goal = _Goal(target_bytes, target_psnr)
+    if preset == "lossless" and goal != _Goal(None, None):
+        raise ValueError("lossless has one size and one quality: no target")
+    return goal
 
 
 def decompress(
@@ -257,6 +285,7 @@ def _describe(scene: Splats, preset: Preset, source: PathLike) -> metadata.Metad
 def _encode(
     scene: Splats,
     preset: Preset,
+    goal: _Goal,
     cameras: Sequence[Camera] | None,
     keep_order: bool,
     description: metadata.Metadata,
@@ -274,7 +303,26 @@ def _encode(
     from scenepress.codecs import presets, splats
 
     settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order)
+    if goal != _Goal(None, None) and len(scene):
+        settings = dataclasses.replace(settings, name="")  # A point of its own between the presets.
+    if goal.bytes is not None and len(scene):
+        return splats.encode_to_size(
+            scene, goal.bytes, settings, cameras=cameras, description=description,
+            reserve=_record_bytes(), progress=progress,
+        )  # fmt: skip
+    if goal.psnr is not None and len(scene):
+        return splats.encode_to_quality(
+            scene, goal.psnr, lambda data: measure_quality(scene, decompress(data), cameras).psnr, settings,
+            cameras=cameras, description=description, progress=progress,
+        )  # fmt: skip
     return splats.encode(scene, settings, cameras=cameras, description=description, progress=progress)
+
+
+def _record_bytes() -> int:
+    """How much larger a quality record makes a file, at most."""
+    record = metadata.Quality(-100 / 3, -1 / 3e5, 1_000_000, 1_000_000, "synthesised")
+    bare = metadata.Metadata(0, 0, "RDF", False, "splats")
+    return len(metadata.encode(dataclasses.replace(bare, quality=record))) - len(metadata.encode(bare)) + 16
 
 
 def _silent(_what: str, _done: float) -> None:

@@ -11,3 +11,7 @@ class FormatError(ValueError):
 
 class LossWarning(UserWarning):
     """Something the source scene had could not be kept; the message says what and why."""
+
+
+class TargetError(ValueError):
+    """No file of the wanted size or quality can be made of this scene; the message says what can."""

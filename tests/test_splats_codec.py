@@ -9,7 +9,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import backends
 import numpy as np
@@ -77,8 +76,7 @@ class Expected:
 
 def expected(data: bytes, source: Splats, chosen: Settings, used: Sequence[Camera]) -> Expected:
     """Quantise again, and join the tiles as decode() does."""
-    with ThreadPoolExecutor() as pool:
-        scene = encoder._prepare(source, encoder.measure(source, used), chosen, pool)
+    scene = encoder.prepare(source, encoder.measure(source, used), chosen, sure=True)
     p = parameters_of(data)
     file = container.read(data).find(table.TILES)
     assert tiles.decode(bytes(file.payload), file.count) == scene.boxes

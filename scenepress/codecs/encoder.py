@@ -54,7 +54,7 @@ MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
 
 
 @dataclasses.dataclass(frozen=True)
-class _Scene:
+class Prepared:
     """What is coded: splats that are left, on their lattices, and where they go."""
 
     lattice: Lattice
@@ -68,23 +68,33 @@ class _Scene:
     """[N] index in the source of every splat."""
     placed: list[list[Placed]]
     """By tile and level."""
+    removal: allocation.F64
+    """float64 [N]: mean squared error if the splat is left out."""
+    source_sh: int
+    """SH coefficients per colour channel of the source."""
+    source_count: int
+    """Splats of the source."""
+    keep_order: bool
 
 
 def encode(
     splats: Splats, settings: Settings, views: Sequence[Camera] | None, progress: Callable[[str, float], None]
 ) -> list[Chunk]:
     """All chunks but the metadata; see codecs.splats.encode."""
-    _require_valid(splats)
+    require_valid(splats)
     progress("measuring", 0.0)
     sensitivities = measure(splats, views)
     progress("quantising", 0.3)
-    if not views:
-        settings = dataclasses.replace(settings, prune=settings.prune * UNSURE)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # More threads would only need more memory.
-        scene = _prepare(splats, sensitivities, settings, pool)
-        progress("predicting", 0.5)
+    prepared = prepare(splats, sensitivities, settings, sure=bool(views))
+    return code(prepared, lambda what, done: progress(what, 0.5 + 0.5 * done))
+
+
+def code(scene: Prepared, progress: Callable[[str, float], None]) -> list[Chunk]:
+    """The chunks of what prepare() returned, or trim()."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        progress("predicting", 0.0)
         built = list(pool.map(lambda i: _build_tile(scene, i), range(len(scene.boxes))))
-        progress("modelling", 0.6)
+        progress("modelling", 0.2)
         fitted = predictors.fit(
             [(tile, levels) for tile, levels, _ in built],
             [steps for _, _, steps in built],
@@ -92,19 +102,34 @@ def encode(
             pool,
         )
         planes = list(pool.map(lambda b: _symbols(b[0], b[1], b[2], scene, fitted), built))
-        progress("coding", 0.8)
+        progress("coding", 0.6)
         tables = _fit_tables(planes, pool)
-        p = _parameters(scene, settings, fitted, tables, splats.shN.shape[1])
-        coded = pool.map(
-            lambda i: _code_tile(scene, p, i, built[i][0], built[i][1], planes[i], len(splats)), range(len(built))
-        )
+        p = _parameters(scene, fitted, tables)
+        coded = pool.map(lambda i: _code_tile(scene, p, i, built[i][0], built[i][1], planes[i]), range(len(built)))
         chunks = [chunk for part in coded for chunk in part]
     progress("coding", 1.0)
     box_chunk = Chunk(table.TILES, 0, 0, len(scene.boxes), tiles.encode(scene.boxes))
     return [Chunk(table.SPLAT_PARAMETERS, 0, 0, 1, parameters.encode(p)), box_chunk, *chunks]
 
 
-def _require_valid(splats: Splats) -> None:
+def trim(scene: Prepared, count: int) -> Prepared:
+    """Without the `count` splats that matter least; everything else stays as it is.
+
+    Raises:
+        ValueError: every splat is to be kept.
+    """
+    if scene.keep_order:
+        raise ValueError("a scene that keeps its order keeps every splat")
+    kept = np.ones(len(scene.removal), np.bool_)
+    kept[np.argsort(scene.removal, kind="stable")[:count]] = False
+    return dataclasses.replace(scene, placed=[[_those(p, kept[p.rows]) for p in tile] for tile in scene.placed])
+
+
+def _those(p: Placed, kept: NDArray[np.bool_]) -> Placed:
+    return Placed(p.rows[kept], p.cells[kept], p.offsets[kept], p.exps[:, kept], p.cell)
+
+
+def require_valid(splats: Splats) -> None:
     """Refuse values that integers cannot hold or no renderer can draw: they would decode to something else."""
     if (found := scene_ops.audit(splats)).invalid:
         raise ValueError(f"{found}: leave them out first (scene_ops.drop_invalid), or use the preset \"lossless\"")
@@ -158,7 +183,18 @@ def delta_of(settings: Settings, count: int) -> float:
     return float(np.sqrt(12 * 10 ** (-(settings.psnr + COHERENCE) / 10) / (16 * max(count, 1))))
 
 
-def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: ThreadPoolExecutor) -> _Scene:
+def prepare(splats: Splats, sens: Sensitivities, settings: Settings, *, sure: bool) -> Prepared:
+    """Prune, choose steps, quantise and place. `sens` is from measure(); `sure`: over given cameras."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # More threads would only need more memory.
+        return _prepare(splats, sens, settings if sure else _unsure(settings), pool)
+
+
+def _unsure(settings: Settings) -> Settings:
+    return dataclasses.replace(settings, prune=settings.prune * UNSURE)
+
+
+def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: ThreadPoolExecutor) -> Prepared:
+    total, sh_count = len(splats), splats.shN.shape[1]
     rows = np.arange(len(splats))
     kept = sens.removal > settings.prune * delta_of(settings, len(splats)) ** 2
     if settings.prune and not settings.keep_order and kept.any():  # If no camera saw anything, keep everything.
@@ -205,7 +241,10 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: Thre
 
     done = list(pool.map(lambda job: place(*job), itertools.product(range(len(boxes)), range(len(cells)))))
     placed = [done[i : i + len(cells)] for i in range(0, len(done), len(cells))]
-    return _Scene(on_lattice, transforms, steps, exponent, boxes, bounds, cells, rows, placed)
+    return Prepared(
+        on_lattice, transforms, steps, exponent, boxes, bounds, cells, rows, placed, sens.removal, sh_count, total,
+        settings.keep_order,
+    )  # fmt: skip
 
 
 def _warn_of_coarse_positions(count: int, total: int, exponent: int, means: allocation.F64) -> None:
@@ -230,7 +269,7 @@ def _codes(box: TileBox, placed: Placed) -> tuple[NDArray[np.uint64], int]:
     return position.morton(placed.cells.astype(np.uint32), depth), depth
 
 
-def _build_tile(scene: _Scene, index: int) -> tuple[Tile, list[Level], I32]:
+def _build_tile(scene: Prepared, index: int) -> tuple[Tile, list[Level], I32]:
     """The tile with all its lattice values, its levels, and the steps of its channels."""
     placed, source = scene.placed[index], scene.lattice
     rows = np.concatenate([p.rows for p in placed])
@@ -262,7 +301,7 @@ class _Planes:
 
 
 def _symbols(
-    tile: Tile, levels: list[Level], steps: I32, scene: _Scene, fitted: tuple[tuple[context.Predictor, ...], ...]
+    tile: Tile, levels: list[Level], steps: I32, scene: Prepared, fitted: tuple[tuple[context.Predictor, ...], ...]
 ) -> list[_Planes]:
     result = []
     for index, level in enumerate(levels):
@@ -294,21 +333,17 @@ def _fit_tables(tiles_: list[list[_Planes]], pool: ThreadPoolExecutor) -> Tables
 
 
 def _parameters(
-    scene: _Scene,
-    settings: Settings,
-    fitted: tuple[tuple[context.Predictor, ...], ...],
-    tables: Tables,
-    sh_count: int,
+    scene: Prepared, fitted: tuple[tuple[context.Predictor, ...], ...], tables: Tables
 ) -> Parameters:
     t = scene.transforms
     return Parameters(
-        scene.exponent, settings.keep_order, sh_count, scene.bounds, scene.cells, scene.steps, t.color, t.basis,
-        t.shift, fitted, tables,
+        scene.exponent, scene.keep_order, scene.source_sh, scene.bounds, scene.cells, scene.steps, t.color,
+        t.basis, t.shift, fitted, tables,
     )  # fmt: skip
 
 
 def _code_tile(
-    scene: _Scene, p: Parameters, index: int, tile: Tile, levels: list[Level], planes: list[_Planes], total: int
+    scene: Prepared, p: Parameters, index: int, tile: Tile, levels: list[Level], planes: list[_Planes]
 ) -> list[Chunk]:
     chunks = []
     coarse = np.zeros(0, np.uint64)
@@ -320,7 +355,7 @@ def _code_tile(
         kept = scene.source[placed.rows].astype(np.int32) if p.kept_order else None
         payloads = {
             table.POSITION: position.encode(codes, known, 3 * depth),
-            table.ORDER: order.encode(plane.order, p.tables.order, kept, total),
+            table.ORDER: order.encode(plane.order, p.tables.order, kept, scene.source_count),
             table.SCALE: _channels(plane, context.SCALE, p.tables),
             table.OPACITY: _channels(plane, context.OPACITY, p.tables),
             table.ROTATION: _channels(plane, context.ROTATION, p.tables),

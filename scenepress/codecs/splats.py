@@ -7,10 +7,11 @@ other; a level is predicted from the levels before it. docs/spec/splats.md tells
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 from scenepress import __version__, container, metadata
-from scenepress.codecs import decoder, encoder
+from scenepress.codecs import decoder, encoder, targets
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.container import Chunk, Container
 from scenepress.errors import BitstreamError
@@ -43,7 +44,89 @@ def encode(
     Raises:
         ValueError: values that are not finite.
     """
-    chunks = encoder.encode(splats, settings, cameras, progress or (lambda _what, _done: None))
+    chunks = encoder.encode(splats, settings, cameras, progress or _silent)
+    return _file(splats, chunks, settings, description)
+
+
+def encode_to_size(
+    splats: Splats,
+    wanted: int,
+    settings: Settings = PRESETS["balanced"],
+    *,
+    cameras: Sequence[Camera] | None = None,
+    description: Metadata | None = None,
+    reserve: int = 0,
+    progress: Progress | None = None,
+) -> bytes:
+    """A `.press` file of 99% to 100% of `wanted` - `reserve` bytes; `settings.psnr` plays no role.
+
+    Args:
+        splats, settings, cameras, description, progress: see encode().
+        wanted: bytes.
+        reserve: bytes that will be added to the file.
+
+    Raises:
+        ValueError: values that are not finite.
+        TargetError: the scene cannot be made that small; the message says how small it can be.
+    """
+    prepare, code = _coder(splats, settings, cameras, description, progress or _silent)
+    return targets.of_size(prepare, code, len(splats), splats.sh_degree, wanted, reserve)
+
+
+def encode_to_quality(
+    splats: Splats,
+    wanted: float,
+    judge: Callable[[bytes], float],
+    settings: Settings = PRESETS["balanced"],
+    *,
+    cameras: Sequence[Camera] | None = None,
+    description: Metadata | None = None,
+    progress: Progress | None = None,
+) -> bytes:
+    """A `.press` file with the measured quality `wanted`, to 0.1 dB; `settings.psnr` plays no role.
+
+    Args:
+        splats, settings, cameras, description, progress: see encode().
+        wanted: dB.
+        judge: the PSNR of a file, in dB.
+
+    Raises:
+        ValueError: values that are not finite.
+        TargetError: the scene cannot be coded that well; the message says how well it can be.
+    """
+    prepare, code = _coder(splats, settings, cameras, description, progress or _silent)
+    return targets.of_quality(prepare, code, judge, wanted)
+
+
+def _coder(
+    splats: Splats,
+    settings: Settings,
+    cameras: Sequence[Camera] | None,
+    description: Metadata | None,
+    progress: Progress,
+) -> tuple[targets.Prepare, targets.Code]:
+    """What a search tries: the scene is measured once."""
+    encoder.require_valid(splats)
+    progress("measuring", 0.0)
+    sensitivities = encoder.measure(splats, cameras)
+    tries = itertools.count(1)
+
+    def prepare(psnr: float) -> encoder.Prepared:
+        progress("trying", 1 - 0.8 ** next(tries))  # Nobody knows how many there will be.
+        chosen = dataclasses.replace(settings, psnr=psnr)
+        return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras))
+
+    def code(scene: encoder.Prepared) -> bytes:
+        return _file(splats, encoder.code(scene, _silent), settings, description)
+
+    return prepare, code
+
+
+def _silent(_what: str, _done: float) -> None:
+    pass
+
+
+def _file(splats: Splats, chunks: Sequence[Chunk], settings: Settings, description: Metadata | None) -> bytes:
     meta = dataclasses.replace(
         description or Metadata(0, 0, splats.axes, False, "splats"),
         count=sum(c.count for c in chunks if c.stage == table.POSITION),
