@@ -42,6 +42,24 @@ def _count(metavar: str) -> PrimitiveConstructorSpec[int | None]:
     )
 
 
+def _number(words: list[str]) -> float:
+    try:
+        return float(words[0])
+    except ValueError:
+        raise ValueError(f"{words[0]!r} is not a number") from None
+
+
+def _decimal(metavar: str) -> PrimitiveConstructorSpec[float | None]:
+    """An optional number; see _count()."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=_number,
+        is_instance=lambda value: value is None or isinstance(value, float),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 Background = Literal["black", "white", "grey"]
 Backgrounds = Literal["both", "black", "white", "grey"]
@@ -63,6 +81,10 @@ class Compress:
     """The file to write."""
     preset: Preset = "balanced"
     """How small, or how good; lossless keeps every bit."""
+    target_mb: Annotated[float | None, _decimal("MB")] = None
+    """Instead of a preset: a file of at most so many million bytes, and at least 99% of them."""
+    target_psnr: Annotated[float | None, _decimal("DB")] = None
+    """Instead of a preset: renders within 0.1 dB of this PSNR against the source's."""
     cameras: CameraFile = None
     """transforms.json, cameras.json or a COLMAP folder: where the scene is seen from."""
     keep_order: bool = False
@@ -73,6 +95,28 @@ class Compress:
     """Also write a self-contained report, and its JSON twin beside it."""
     background: Backgrounds = "both"
     """Behind the splats where the report measures; both: means over black and white, pictures over black."""
+    as_json: Json = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prune:
+    """Leave out the splats whose absence shows least."""
+
+    source: Annotated[Positional[Path], arg(metavar="IN")]
+    """Any supported scene file."""
+    output: Annotated[Positional[Path], arg(metavar="OUT")]
+    """The file to write; its suffix names the format."""
+    keep: Annotated[float | None, _decimal("SHARE")] = None
+    """Keep this share of the splats, above 0 and at most 1."""
+    max_loss_db: Annotated[float | None, _decimal("DB")] = None
+    """Leave out as many as cost at most so many dB against photographs."""
+    model_psnr: Annotated[float | None, _decimal("DB")] = None
+    """What the scene itself reaches against photographs, in dB: 30."""
+    cameras: CameraFile = None
+    """transforms.json, cameras.json or a COLMAP folder: where the scene is seen from."""
+    drop_invalid: bool = False
+    """Leave out splats with non-finite or absurd values."""
     as_json: Json = False
     """Print one JSON object and nothing else."""
 
@@ -150,10 +194,10 @@ class Render:
 
 
 # Not `Compress | ...`: for that spelling tyro loads typeguard, two fifths of the start-up time.
-Command = Union[Compress, Decompress, Convert, Inspect, Compare, Render]  # noqa: UP007
+Command = Union[Compress, Prune, Decompress, Convert, Inspect, Compare, Render]  # noqa: UP007
 
 
-COMMANDS = ("compress", "decompress", "convert", "inspect", "compare", "render")
+COMMANDS = ("compress", "prune", "decompress", "convert", "inspect", "compare", "render")
 """Names of the commands, in the order of Command."""
 READER_GONE = 141
 """The exit code where nobody reads stdout any more, as a shell tells of SIGPIPE."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scenepress import __version__, api, cli, container, metadata, printing, quality, report
 from scenepress.cli import UsageError
-from scenepress.errors import FormatError
+from scenepress.errors import FormatError, TargetError
 from scenepress.files import write_whole
 from scenepress.inspection import file_size
 from scenepress.report.build import Encoding, build
@@ -22,6 +22,8 @@ BLACK, WHITE, GREY = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)
 BACKGROUNDS: dict[str, quality.Background | None] = {"both": None, "black": BLACK, "white": WHITE, "grey": GREY}
 COMPARE_VIEWS, COMPARE_WIDTH, RENDER_WIDTH = 8, 400, 800
 MAX_VIEWS, MAX_WIDTH = 10_000, 16_384
+MAX_TARGET = 1_000_000
+MAX_LOSS = 100.0
 POOR_DB = 8.0  # below what a preset aims at: real scenes stay within 6.
 IMAGE_FORMATS = {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
@@ -36,6 +38,8 @@ def run(command: cli.Command) -> None:
     match command:
         case cli.Compress():
             compress(command)
+        case cli.Prune():
+            prune(command)
         case cli.Decompress():
             decompress(command)
         case cli.Convert():
@@ -51,6 +55,7 @@ def run(command: cli.Command) -> None:
 def compress(command: cli.Compress) -> None:
     """Compress, measure, write; then say what came out."""
     _require_distinct_outputs(command)
+    _require_targets(command)
     scene = _load(command.source, command.drop_invalid, refuse=command.preset != "lossless")
     if command.report and not len(scene):
         raise FormatError(f"{command.source}: an empty scene has nothing to show in a report")
@@ -70,7 +75,7 @@ def compress(command: cli.Compress) -> None:
     outcome = printing.Outcome(
         source=str(command.source),
         output=str(command.output),
-        preset=command.preset,
+        preset=_aim(command),
         splats=len(scene),
         splats_kept=len(encoding.decoded),
         bytes_in=file_size(command.source),
@@ -86,8 +91,75 @@ def compress(command: cli.Compress) -> None:
         printing.print_outcome(outcome)
 
 
+def _aim(command: cli.Compress) -> str:
+    """The preset's name, or the target."""
+    if command.target_mb is not None:
+        return f"{command.target_mb:g} MB"
+    return command.preset if command.target_psnr is None else f"{command.target_psnr:g} dB"
+
+
+def _require_targets(command: cli.Compress) -> None:
+    targets = {"--target-mb": command.target_mb, "--target-psnr": command.target_psnr}
+    given = {name: value for name, value in targets.items() if value is not None}
+    if len(given) > 1:
+        raise UsageError("--target-mb and --target-psnr: only one of them can be met")
+    for name, value in given.items():
+        if command.preset != cli.Compress.preset:
+            raise UsageError(f"{name} takes the place of --preset {command.preset}: give one of them")
+        if not 0 < value < MAX_TARGET:
+            raise UsageError(f"{name} {value:g}: must be above 0, and below {MAX_TARGET:,}")
+
+
+def prune(command: cli.Prune) -> None:
+    """Measure, leave out, write; then say what that costs."""
+    from scenepress import pruning
+    from scenepress.formats import table
+
+    _require_other_file(command.source, command.output)
+    _require_writable(command.output)
+    if (command.keep is None) == (command.max_loss_db is None):
+        raise UsageError("prune: give --keep SHARE or --max-loss-db DB")
+    if command.keep is not None and not 0 < command.keep <= 1:
+        raise UsageError(f"--keep {command.keep:g}: must be above 0, and at most 1")
+    if command.max_loss_db is not None and not 0 < command.max_loss_db <= MAX_LOSS:
+        raise UsageError(f"--max-loss-db {command.max_loss_db:g}: must be above 0, and at most {MAX_LOSS:g}")
+    model = pruning.MODEL_PSNR if command.model_psnr is None else command.model_psnr
+    if not 0 < model < MAX_LOSS:
+        raise UsageError(f"--model-psnr {model:g}: must be between 0 and {MAX_LOSS:g}")
+    scene = _load(command.source, command.drop_invalid, refuse=True)
+    if not len(scene):
+        raise FormatError(f"{command.source}: an empty scene has nothing to leave out")
+    cameras = _cameras(command.cameras, scene) if command.cameras else None
+    _require_measurable(cameras or [])
+    with _progress() as progress:
+        if command.keep is not None:
+            found = pruning.to_share(scene, command.keep, cameras, model_psnr=model, progress=progress)
+        else:
+            loss = command.max_loss_db or 0.0
+            found = pruning.to_loss(scene, loss, cameras, model_psnr=model, progress=progress)
+    table.write(found.scene, command.output)
+    outcome = printing.PruneOutcome(
+        source=str(command.source),
+        output=str(command.output),
+        splats=len(scene),
+        splats_kept=len(found.scene),
+        psnr=found.psnr,
+        loss_db=found.loss,
+        model_psnr=model,
+        views=found.views,
+        cameras="given" if cameras else "synthesised",
+    )
+    if command.as_json:
+        printing.print_json(outcome.as_json())
+    else:
+        printing.print_pruning(outcome)
+
+
 def _warn_of_poor_quality(command: cli.Compress, record: metadata.Quality) -> None:
     from scenepress.codecs import presets
+
+    if command.target_mb is not None or command.target_psnr is not None:
+        return  # Nobody promised more.
 
     aim = presets.PRESETS[command.preset].psnr if command.preset != "lossless" else 0.0
     if record.psnr < aim - POOR_DB:
@@ -203,18 +275,23 @@ def _encode(command: cli.Compress, scene: Splats, cameras: Sequence[Camera] | No
     """Compress, and decode again to see what came of it; timed."""
     with _progress() as progress:
         start = time.perf_counter()
-        data = api.compress(
-            scene,
-            command.preset,
-            cameras=cameras,
-            keep_order=command.keep_order,
-            source=command.source,
-            measure=False,
-            progress=progress,
-        )
+        try:
+            data = api.compress(
+                scene,
+                command.preset,
+                target_bytes=None if command.target_mb is None else max(1, round(command.target_mb * 1e6)),
+                target_psnr=command.target_psnr,
+                cameras=cameras,
+                keep_order=command.keep_order,
+                source=command.source,
+                measure=False,
+                progress=progress,
+            )
+        except TargetError as error:
+            raise FormatError(f"{command.source}: {error}") from None
         encoded = time.perf_counter()
     decoded = api.decompress(data)
-    return Encoding(command.preset, data, decoded, encoded - start, time.perf_counter() - encoded)
+    return Encoding(_aim(command), data, decoded, encoded - start, time.perf_counter() - encoded)
 
 
 def _load(path: Path, drop_invalid: bool = False, *, refuse: bool = False) -> Splats:

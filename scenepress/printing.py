@@ -55,6 +55,29 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True)
+class PruneOutcome:
+    """What `prune` did."""
+
+    source: str
+    output: str
+    splats: int
+    """Of the source."""
+    splats_kept: int
+    psnr: float
+    """dB against renders of the source."""
+    loss_db: float
+    """Against photographs, if the source is `model_psnr` dB off them."""
+    model_psnr: float
+    views: int
+    cameras: str
+    """"given" or "synthesised"."""
+
+    def as_json(self) -> dict[str, Json]:
+        """The keys that docs/cli.md promises."""
+        return {**dataclasses.asdict(self), "psnr": quality.finite(self.psnr)}
+
+
+@dataclasses.dataclass(frozen=True)
 class Pair:
     """What `compare` found."""
 
@@ -105,6 +128,17 @@ def print_outcome(done: Outcome) -> None:
     if done.report:
         rows.append(("report", done.report))
     _print_rows(f"{done.output} ({done.preset})", rows)
+
+
+def print_pruning(done: PruneOutcome) -> None:
+    """For people."""
+    share = done.splats_kept / done.splats
+    rows = [
+        ("splats", f"{done.splats:,} -> {done.splats_kept:,}, {100 * share:.1f} % kept"),
+        ("PSNR", f"{_decibels(done.psnr)} against the source, {done.views} views, {done.cameras} cameras"),
+        ("loss", f"{done.loss_db:.3f} dB for a scene that is {done.model_psnr:g} dB off its photographs"),
+    ]
+    _print_rows(done.output, rows)
 
 
 def print_pair(pair: Pair) -> None:

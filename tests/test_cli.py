@@ -181,8 +181,8 @@ def test_bad_usage_exits_with_2(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("", ["compress, decompress", "see scenepress --help"]),
-        ("explode in.ply", ["explode", "compress, decompress", "see scenepress --help"]),
+        ("", ["compress, prune, decompress", "see scenepress --help"]),
+        ("explode in.ply", ["explode", "compress, prune, decompress", "see scenepress --help"]),
         ("compress in.ply", ["missing --output", "see scenepress compress --help"]),
         ("compress -o out.press", ["missing IN", "see scenepress compress --help"]),
         ("convert", ["missing IN, OUT", "see scenepress convert --help"]),

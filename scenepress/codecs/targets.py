@@ -24,6 +24,8 @@ LOWEST, HIGHEST = 10.0, 90.0
 TRIALS, MORE_TRIALS = 3, 8
 """Trials; and where they miss and nothing can be trimmed, because nothing was above or every splat is kept."""
 TRIMS = 10
+UNSURE_SHARE = 0.2
+"""Of a step to the next trial: it may fall short by this, and must not come to lie below what is wanted."""
 STEEPEST = 3.0
 """Slopes found are believed between so many times the usual one, and as little."""
 PSNR_SLOPE = 0.9
@@ -158,7 +160,7 @@ def of_quality(prepare: Prepare, code: Code, judge: Callable[[bytes], float], wa
         TargetError: no file is that good.
     """
     near = 0.8 * PSNR_NEAR  # A little room for the views.
-    window = Window(wanted - near, wanted + near, 0.05, 1.5, PSNR_SLOPE)
+    window = Window(wanted - near, wanted + near, 0.05, 2.5, PSNR_SLOPE)
 
     def value(data: bytes) -> float:
         return min(judge(data), 200.0)
@@ -214,6 +216,8 @@ def _next(done: list[_Trial], window: Window) -> float:
     """On the line through the two nearest trials, or through the only one with the usual slope."""
     aim = window.middle if done[0].scene.keep_order else window.high + window.margin
     near = sorted(done, key=lambda trial: abs(trial.value - aim))
+    if not done[0].scene.keep_order:
+        aim += UNSURE_SHARE * abs(near[0].value - aim)
     slope = window.slope
     if len(near) > 1 and near[0].setting != near[1].setting:
         found = (near[0].value - near[1].value) / (near[0].setting - near[1].setting)
