@@ -22,11 +22,10 @@ VIEWS, WIDTH = 8, 400
 """Views that a loss is measured in, and how wide made-up ones are."""
 MODEL_PSNR = 30.0
 """dB that a trained scene is usually off its photographs."""
-SEARCHES = 10
-"""Rounds of measuring: each halves what is left to find, at worst."""
-CLOSE = 0.05
-"""An error so little below the allowed one is near enough."""
+ROUND = 0.9
+"""The share of the splats that is left after a round of measuring."""
 
+Rows = NDArray[np.intp]
 Progress = Callable[[str, float], None]
 """Told what is being done and the fraction done, in [0, 1]."""
 
@@ -92,11 +91,15 @@ def to_share(
         raise ValueError(f"a share of {keep:g} to keep: above 0 and at most 1")
     _require_model(model_psnr)
     report = progress or _silent
-    report("measuring", 0.0)
-    order, _ = removal_order(scene, cameras)
-    kept = _without(scene, order, len(scene) - min(len(scene), max(1, round(keep * len(scene)))))
+    goal = min(len(scene), max(1, round(keep * len(scene))))
+    left = np.arange(len(scene))
+    while len(left) > goal:
+        report("measuring", 0.8 * (len(scene) - len(left)) / (len(scene) - goal))
+        order, _ = removal_order(scene.take(left), cameras)
+        left = _drop(left, order, len(left) - max(goal, _next_count(len(left))))
     views = _views(scene, cameras)
-    report("comparing", 0.6)
+    report("comparing", 0.8)
+    kept = scene.take(left)
     return _pruned(kept, _error(scene, kept, views), model_psnr, len(views))
 
 
@@ -127,42 +130,50 @@ def to_loss(
     report = progress or _silent
     report("measuring", 0.0)
     allowed = 10 ** (-model_psnr / 10) * (10 ** (max_loss / 10) - 1)
-    order, errors = removal_order(scene, cameras)
     views = _views(scene, cameras)
-    total = np.concatenate([[0.0], np.cumsum(errors)])
-    low, high, best = 0, len(scene), (scene, 0.0)
-    guess = int(np.searchsorted(total, allowed / 2, side="right")) - 1
-    for k in range(SEARCHES):
-        report("comparing", 0.2 + 0.8 * k / SEARCHES)
-        count = min(max(guess, low + 1), high - 1)
-        if not low < count < high:
-            break
-        kept = _without(scene, order, count)
-        error = _error(scene, kept, views)
-        if error > allowed:
+    left, error = np.arange(len(scene)), 0.0
+    while len(left) > 1:
+        report("measuring", 1 - len(left) / len(scene))  # Nobody knows how far it goes.
+        order, _ = removal_order(scene.take(left), cameras)
+        count = len(left) - max(1, _next_count(len(left)))
+        fewer = _drop(left, order, count)
+        reached = _error(scene, scene.take(fewer), views)
+        if reached > allowed:
+            found = _last_few(scene, left, order, count, error, allowed, views)
+            return _pruned(scene.take(found[0]), found[1], model_psnr, len(views))
+        left, error = fewer, reached
+    return _pruned(scene.take(left), error, model_psnr, len(views))
+
+
+def _last_few(
+    scene: Splats, left: Rows, order: Rows, too_many: int, error: float, allowed: float, views: Sequence[Camera]
+) -> tuple[Rows, float]:
+    """The rows that are left, and their error, when as many more as are allowed were left out of `left`."""
+    low, high, best = 0, too_many, (left, error)
+    while high - low > max(1, len(left) // 500):
+        count = (low + high) // 2
+        fewer = _drop(left, order, count)
+        reached = _error(scene, scene.take(fewer), views)
+        if reached > allowed:
             high = count
         else:
-            low, best = count, (kept, error)
-            if error > (1 - CLOSE) * allowed:
-                break
-        guess = _between(total, low, high, count, error / allowed)
-    return _pruned(best[0], best[1], model_psnr, len(views))
+            low, best = count, (fewer, reached)
+    return best
 
 
-def _between(total: NDArray[np.float64], low: int, high: int, count: int, ratio: float) -> int:
-    """Where to look next, after `count` gave `ratio` times what is allowed; errors add up faster than that."""
-    wanted = total[count] / max(ratio, 1e-6) ** (2 / 3) if ratio > 0 else total[-1]
-    found = int(np.searchsorted(total, wanted, side="right")) - 1
-    return found if low < found < high and abs(found - count) > (high - low) // 64 else (low + high) // 2
+def _next_count(count: int) -> int:
+    """How many are left after a round: errors add up, and what was hidden shows, so all is measured anew."""
+    return int(ROUND * count)
+
+
+def _drop(left: Rows, order: Rows, count: int) -> Rows:
+    """`left` without those that the first `count` of `order` point at, in the same order."""
+    return np.sort(left[order[count:]])
 
 
 def _pruned(kept: Splats, error: float, model_psnr: float, views: int) -> Pruned:
     loss = 10 * math.log10(1 + error * 10 ** (model_psnr / 10))
     return Pruned(kept, quality.decibels(error), loss, views)
-
-
-def _without(scene: Splats, order: NDArray[np.intp], count: int) -> Splats:
-    return scene.take(np.sort(order[count:]))
 
 
 def _views(scene: Splats, cameras: Sequence[Camera] | None) -> list[Camera]:

@@ -36,9 +36,12 @@ def test_the_rest_keeps_its_order_and_values(scene: Splats) -> None:
     kept = pruning.to_share(scene, 0.5).scene
     rows = {row.tobytes() for row in scene.means}
     assert all(row.tobytes() in rows for row in kept.means)
-    order, _ = pruning.removal_order(scene)
-    expected = np.sort(order[len(scene) - len(kept) :])
-    np.testing.assert_array_equal(kept.means, scene.means[expected])
+    place = {row.tobytes(): k for k, row in enumerate(scene.means)}
+    assert (np.diff([place[row.tobytes()] for row in kept.means]) > 0).all()
+    first = pruning.to_share(scene, 0.9).scene
+    order, errors = pruning.removal_order(scene)
+    np.testing.assert_array_equal(first.means, scene.means[np.sort(order[len(scene) - len(first) :])])
+    assert (np.diff(errors) >= 0).all()
 
 
 def test_measured_significance_beats_chance_and_opacity(scene: Splats) -> None:

@@ -1,0 +1,146 @@
+"""Are wanted sizes and qualities met, in how many trials, and what does pruning cost against photographs?
+
+    python tests/benchmarks/bench_targets.py [--parts targets,pruning]
+
+"targets": cameras made up; the file is decoded and its quality record measured anew. "pruning": over the training
+views, judged by held-out photographs (every 8th by name) with both scores; the loss is against the whole scene.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from scenepress import api, pruning, quality, significance
+from scenepress.cameras import read_cameras
+from scenepress.codecs import encoder
+from scenepress.formats import table
+from scenepress.render import rasterize
+from scenepress.scene import Camera, Splats
+from tests.benchmarks import harness
+
+DATA = harness.SHARED / "data"
+SCENES = {
+    "plush": "trained/plush_150k_sh3.ply", "lego": "trained/lego_110k_sh3.ply", "leica": "leica_8k_sh3.ply",
+    "gsplayer": "gsplayer_20k_sh0.ply", "guitar": "guitar_91k_sh0.compressed.ply",
+}  # fmt: skip
+BYTES_PER_SPLAT = (1.5, 4.0, 8.0, 14.0)
+QUALITIES = (28.0, 35.0, 40.0, 47.0, 55.0)
+HOLD_OUT = 8
+KEPT = (0.8, 0.6, 0.4)
+PHOTOGRAPHS = {"plush": ("plush/transforms.json", 494, 0.0), "lego": ("lego/transforms_train.json", 400, 1.0)}
+"""Camera file, width of the renders in pixels, grey value behind."""
+
+
+def main() -> None:
+    """Measure what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", default="targets,pruning")
+    parts = parser.parse_args().parts.split(",")
+    for name, path in SCENES.items():
+        scene = table.read(DATA / "splats" / path)
+        if "targets" in parts:
+            measure_targets(name, scene)
+        if "pruning" in parts and name in PHOTOGRAPHS:
+            measure_pruning(name, scene)
+
+
+def measure_targets(name: str, scene: Splats) -> None:
+    """Every size and quality."""
+    common: dict[str, harness.Value] = {"scene": name, "sh_degree": scene.sh_degree, "splats": len(scene)}
+    for rate in BYTES_PER_SPLAT:
+        wanted = round(rate * len(scene))
+        data, counts, seconds = trial(scene, target_bytes=wanted)
+        reached = len(data) / wanted
+        harness.record("targets", {
+            "case": "size", **common, "wanted_bytes": wanted, "bytes": len(data), "ratio": reached,
+            "psnr": psnr_of(scene, data), **counts, "encode_s": seconds, "met": bool(0.99 <= reached <= 1),
+        })  # fmt: skip
+    for wanted_psnr in QUALITIES:
+        data, counts, seconds = trial(scene, target_psnr=wanted_psnr)
+        psnr = psnr_of(scene, data)
+        harness.record("targets", {
+            "case": "quality", **common, "wanted_psnr": wanted_psnr, "psnr": psnr, "bytes": len(data),
+            "off_db": abs(psnr - wanted_psnr), **counts, "encode_s": seconds,
+            "met": bool(abs(psnr - wanted_psnr) <= 0.1),
+        })  # fmt: skip
+
+
+def psnr_of(scene: Splats, data: bytes) -> float:
+    """Of the quality record, measured anew."""
+    return api.measure_quality(scene, api.decompress(data), None).psnr
+
+
+def trial(
+    scene: Splats, target_bytes: int | None = None, target_psnr: float | None = None
+) -> tuple[bytes, dict[str, harness.Value], float]:
+    """The file, how often was quantised and how often coded in all, and seconds."""
+    calls = {"trials": 0, "codings": 0}
+    prepare, code = encoder.prepare, encoder.code
+
+    def counted_prepare(*arguments: object, **named: object) -> encoder.Prepared:
+        calls["trials"] += 1
+        return prepare(*arguments, **named)  # type: ignore[arg-type]
+
+    def counted_code(*arguments: object) -> object:
+        calls["codings"] += 1
+        return code(*arguments)  # type: ignore[arg-type]
+
+    encoder.prepare, encoder.code = counted_prepare, counted_code  # type: ignore[assignment]
+    try:
+        start = time.perf_counter()
+        data = api.compress(scene, target_bytes=target_bytes, target_psnr=target_psnr)
+        return data, dict(calls), time.perf_counter() - start
+    finally:
+        encoder.prepare, encoder.code = prepare, code
+
+
+def measure_pruning(name: str, scene: Splats) -> None:
+    """Loss of pruning by removal error and by the global score."""
+    file, width, rear = PHOTOGRAPHS[name]
+    cameras = sorted(read_cameras(DATA / "multiview" / file, width), key=lambda camera: camera.name)
+    held_out, training = cameras[::HOLD_OUT], [c for k, c in enumerate(cameras) if k % HOLD_OUT]
+    photographs = [photograph((DATA / "multiview" / file).parent, camera, rear) for camera in held_out]
+    whole = against(scene, held_out, photographs, rear)
+    order = np.argsort(significance.global_score(significance.measure(scene, training), scene))
+    for share in KEPT:
+        by_score = scene.take(np.sort(order[len(scene) - round(share * len(scene)) :]))
+        for method, kept in (
+            ("removal error", pruning.to_share(scene, share, training).scene),
+            ("global score", by_score),
+        ):
+            psnr = against(kept, held_out, photographs, rear)
+            harness.record("targets", {
+                "case": "pruning", "scene": name, "method": method, "splats": len(scene), "kept": len(kept),
+                "share": share, "photo_psnr": whole, "pruned_psnr": psnr, "loss_db": whole - psnr,
+                "target_db": 0.1 if share == 0.6 and method == "removal error" else None,
+            })  # fmt: skip
+
+
+def photograph(folder: Path, camera: Camera, rear: float) -> np.ndarray:
+    """float32 [H, W, 3] in the size of the camera."""
+    path = next(p for p in (folder / camera.name, folder / f"{camera.name}.png") if p.is_file())
+    image = PIL.Image.open(path)
+    array = np.asarray(image, np.float32) / 255
+    if array.shape[2] == 4:
+        array = array[..., :3] * array[..., 3:] + rear * (1 - array[..., 3:])
+    small = PIL.Image.fromarray(np.round(array * 255).astype(np.uint8))
+    return np.asarray(small.resize((camera.width, camera.height), PIL.Image.Resampling.BOX), np.float32) / 255
+
+
+def against(scene: Splats, cameras: Sequence[Camera], images: Sequence[np.ndarray], rear: float) -> float:
+    """Mean of the views' PSNR, dB."""
+    values = []
+    for camera, image in zip(cameras, images, strict=True):
+        color = rasterize(scene, camera, background=(rear, rear, rear)).color
+        values.append(quality.psnr(np.clip(color, 0, 1), image))
+    return float(np.mean(values))
+
+
+if __name__ == "__main__":
+    main()
