@@ -74,7 +74,9 @@ class _Trial:
     setting: float
     """Nominal quality, dB."""
     value: float
-    scene: Prepared
+    keep_order: bool
+    scene: Prepared | None
+    """None: nothing will be trimmed from it."""
     data: bytes
 
 
@@ -107,18 +109,18 @@ def of_size(
         return bent(len(data))
 
     def trim(trial: _Trial) -> bytes | None:
+        assert trial.scene is not None
         parts = np.arange(len(trial.scene.removal) + 1.0)
         cost = len(trial.data) / max(len(trial.scene.removal), 1)
         limits = most * np.array([1 - SIZE_SHARE, 1])
-        return _trim(trial, code, parts, -WORTH * cost, 1.0, lambda d: float(len(d)), limits)
+        return _trim(trial.scene, trial.data, code, parts, -WORTH * cost, 1.0, lambda d: float(len(d)), limits)
 
     trials = _search(prepare, code, value, window, float(np.clip(USUAL_PSNR + high, 15, 60)))
     lowest = trials[0]
     if (found := _within(trials, window) or _trimmed(trials, window, trim)) is not None:
         return found
     if lowest.value > high and lowest.setting > LOWEST:  # Nothing fits that was tried: say what would.
-        scene = prepare(LOWEST)
-        lowest = _Trial(LOWEST, 0.0, scene, code(scene))
+        lowest = _Trial(LOWEST, 0.0, lowest.keep_order, None, code(prepare(LOWEST)))
     if len(lowest.data) > most:
         smallest = len(lowest.data) + reserve
         raise TargetError(f"{wanted:,} bytes are too few for this scene: its smallest file has {smallest:,}")
@@ -129,6 +131,9 @@ def of_size(
             LossWarning,
             stacklevel=2,
         )
+    elif best.value < window.low:
+        message = f"{len(best.data) + reserve:,} bytes are the nearest below {wanted:,} that was found"
+        warnings.warn(message, LossWarning, stacklevel=2)
     return best.data
 
 
@@ -166,10 +171,13 @@ def of_quality(prepare: Prepare, code: Code, judge: Callable[[bytes], float], wa
         return min(judge(data), 200.0)
 
     def trim(trial: _Trial) -> bytes | None:
+        assert trial.scene is not None
         errors = np.sort(trial.scene.removal)
         parts = np.concatenate([[0.0], np.cumsum(errors)])
         limits = 10 ** (np.array([window.high, window.low]) / -10)
-        return _trim(trial, code, parts, COHERENT, POWER, lambda d: float(10 ** (value(d) / -10)), limits)
+        return _trim(
+            trial.scene, trial.data, code, parts, COHERENT, POWER, lambda d: float(10 ** (value(d) / -10)), limits
+        )
 
     trials = _search(prepare, code, value, window, wanted)
     if (found := _within(trials, window) or _trimmed(trials, window, trim)) is not None:
@@ -195,18 +203,30 @@ def _search(
             break
         scene = prepare(setting)
         data = code(scene)
-        done.append(_Trial(setting, value(data), scene, data))
+        done.append(_Trial(setting, value(data), scene.keep_order, scene, data))
+        del scene
+        done = [trial if trial is _lowest_above(done, window) else _light(trial) for trial in done]
         if _good(done, window):
             break
         setting = _next(done, window)
     return sorted(done, key=lambda trial: trial.value)
 
 
+def _lowest_above(trials: list[_Trial], window: Window) -> _Trial | None:
+    """What would be trimmed. The others' scenes, which take most of the memory, are not needed any more."""
+    above = [t for t in trials if t.scene is not None and window.high < t.value <= window.high + window.reach]
+    return min(above, key=lambda trial: trial.value, default=None)
+
+
+def _light(trial: _Trial) -> _Trial:
+    return dataclasses.replace(trial, scene=None)
+
+
 def _good(done: list[_Trial], window: Window) -> bool:
     """No further trial is needed."""
     if window.low <= done[-1].value <= window.high:
         return True
-    if done[-1].scene.keep_order:
+    if done[-1].keep_order:
         return False
     reach = window.reach if len(done) >= TRIALS else 2 * window.margin
     return any(window.high < trial.value <= window.high + reach for trial in done)
@@ -214,9 +234,9 @@ def _good(done: list[_Trial], window: Window) -> bool:
 
 def _next(done: list[_Trial], window: Window) -> float:
     """On the line through the two nearest trials, or through the only one with the usual slope."""
-    aim = window.middle if done[0].scene.keep_order else window.high + window.margin
+    aim = window.middle if done[0].keep_order else window.high + window.margin
     near = sorted(done, key=lambda trial: abs(trial.value - aim))
-    if not done[0].scene.keep_order:
+    if not done[0].keep_order:
         aim += UNSURE_SHARE * abs(near[0].value - aim)
     slope = window.slope
     if len(near) > 1 and near[0].setting != near[1].setting:
@@ -231,30 +251,31 @@ def _within(trials: list[_Trial], window: Window) -> bytes | None:
 
 def _trimmed(trials: list[_Trial], window: Window, trim: Callable[[_Trial], bytes | None]) -> bytes | None:
     """What trimming makes of the lowest trial that is too good."""
-    above = [t for t in trials if window.high < t.value <= window.high + window.reach and not t.scene.keep_order]
-    return trim(above[0]) if above else None
+    found = _lowest_above(trials, window)
+    return None if found is None or found.keep_order else trim(found)
 
 
 def _trim(
-    trial: _Trial, code: Code, parts: F64, slope: float, power: float, value: Callable[[bytes], float], limits: F64
-) -> bytes | None:
+    scene: Prepared, whole: bytes, code: Code, parts: F64, slope: float, power: float,
+    value: Callable[[bytes], float], limits: F64,
+) -> bytes | None:  # fmt: skip
     """The file with as few splats left out as bring it between the limits; None if that fails.
 
     Args:
-        trial: where to start.
+        scene, whole: where to start, and its file.
         code: the encoder.
         parts: [N + 1] rising from 0: what leaving out the first k splats amounts to.
         slope, power: `value` changes by about slope * part, and near that like part ** power.
         value: of a file.
         limits: the least and the greatest wanted value.
     """
-    start, middle = value(trial.data), float(limits.mean())
+    start, middle = value(whole), float(limits.mean())
     wanted = (middle - start) / slope
     at = wanted
     lower, upper = (0.0, 0.0), (float(parts[-1]), float("inf"))
     for _ in range(TRIMS):
         count = int(np.clip(np.searchsorted(parts, at), 1, len(parts) - 2))
-        data = code(encoder.trim(trial.scene, count))
+        data = code(encoder.trim(scene, count))
         reached = value(data)
         if limits[0] <= reached <= limits[1]:
             return data

@@ -129,7 +129,8 @@ TABLES = (
            number("bytes_per_splat", "B/splat", 2), number("psnr", "PSNR", 2),
            number("worst_view_psnr", "worst view", 2), number("bad_pixels", "bad pixels, %", 3, 100))),
     Table("Wanted sizes", "targets", "`--target-mb`, cameras made up; never above, and at least 99%. Trials "
-          "quantise anew, codings also count those that only leave out splats.", case("size"), ("scene", "wanted_bytes"),
+          "quantise anew, codings also count those that only leave out splats.", case("size"),
+          ("scene", "wanted_bytes"),
           (text("scene"), number("sh_degree", "SH", 0), number("wanted_bytes", "wanted bytes", 0),
            number("bytes", "bytes", 0), number("ratio", "ratio", 4), number("psnr", "PSNR", 2),
            number("trials", "trials", 0), number("codings", "codings", 0), number("encode_s", "s", 1),
