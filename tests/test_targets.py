@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scenepress import api, container, metadata
+from scenepress import api, cli, container, metadata
 from scenepress.codecs import encoder, targets
 from scenepress.codecs.presets import PRESETS
 from scenepress.errors import LossWarning, TargetError
@@ -18,7 +20,7 @@ from tests.splat_scenes import random_splats, shared
 
 
 def sample() -> Splats:
-    return table.read(api.Path("data/samples/still_life.ply"))
+    return table.read(Path("data/samples/still_life.ply"))
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +128,40 @@ def test_trained_scenes_meet_sizes(wanted: int) -> None:
     scene = table.read(shared("trained/plush_150k_sh3.ply"))
     data = api.compress(scene, target_bytes=wanted, measure=False)
     assert 0.99 * wanted - 200 <= len(data) <= wanted
+
+
+# The command line
+
+
+SAMPLE = "data/samples/still_life.ply"
+
+
+def test_the_command_meets_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.press"
+    assert cli.main(["compress", SAMPLE, "-o", str(out), "--target-mb", "0.06", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["preset"] == "0.06 MB"
+    assert told["bytes_out"] == out.stat().st_size
+    assert 0.99 * 60_000 - 32 <= told["bytes_out"] <= 60_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("--target-mb 0.0001", 1, "its smallest file has"),
+        ("--target-psnr 199", 1, "out of reach"),
+        ("--target-mb 0", 2, "must be above 0"),
+        ("--target-psnr nan", 2, "must be above 0"),
+        ("--target-mb big", 2, "is not a number"),
+        ("--target-mb 1 --target-psnr 30", 2, "only one"),
+        ("--target-mb 1 --preset lossless", 2, "takes the place of --preset lossless"),
+    ],
+)
+def test_the_command_refuses_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, code: int, message: str
+) -> None:
+    assert cli.main(["compress", SAMPLE, "-o", str(tmp_path / "out.press"), *arguments.split()]) == code
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
