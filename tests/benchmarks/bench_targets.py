@@ -1,9 +1,10 @@
 """Are wanted sizes and qualities met, in how many trials, and what does pruning cost against photographs?
 
-    python tests/benchmarks/bench_targets.py [--parts targets,pruning]
+    python tests/benchmarks/bench_targets.py [--parts targets,pruning,photographs]
 
 "targets": cameras made up; the file is decoded and its quality record measured anew. "pruning": over the training
 views, judged by held-out photographs (every 8th by name) with both scores; the loss is against the whole scene.
+"photographs": the same for whole files of wanted sizes, encoded for the training views without any training.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ BYTES_PER_SPLAT = (1.5, 4.0, 8.0, 14.0)
 QUALITIES = (28.0, 35.0, 40.0, 47.0, 55.0)
 HOLD_OUT = 8
 KEPT = (0.8, 0.6, 0.4)
+SHARES = (35, 60, 80, 150)
+"""Of the raw .ply, as 1 / share; the first has a target."""
 PHOTOGRAPHS = {"plush": ("plush/transforms.json", 494, 0.0), "lego": ("lego/transforms_train.json", 400, 1.0)}
 """Camera file, width of the renders in pixels, grey value behind."""
 
@@ -40,7 +43,7 @@ PHOTOGRAPHS = {"plush": ("plush/transforms.json", 494, 0.0), "lego": ("lego/tran
 def main() -> None:
     """Measure what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default="targets,pruning")
+    parser.add_argument("--parts", default="targets,pruning,photographs")
     parts = parser.parse_args().parts.split(",")
     for name, path in SCENES.items():
         scene = table.read(DATA / "splats" / path)
@@ -48,6 +51,8 @@ def main() -> None:
             measure_targets(name, scene)
         if "pruning" in parts and name in PHOTOGRAPHS:
             measure_pruning(name, scene)
+        if "photographs" in parts and name in PHOTOGRAPHS:
+            measure_photographs(name, scene, (DATA / "splats" / path).stat().st_size)
 
 
 def measure_targets(name: str, scene: Splats) -> None:
@@ -100,12 +105,37 @@ def trial(
         encoder.prepare, encoder.code = prepare, code
 
 
-def measure_pruning(name: str, scene: Splats) -> None:
-    """Loss of pruning by removal error and by the global score."""
+def measure_photographs(name: str, scene: Splats, raw_bytes: int) -> None:
+    """Loss of compression to several shares of the raw file."""
+    training, held_out, photographs, rear = views_of(name)
+    whole = against(scene, held_out, photographs, rear)
+    for share in SHARES:
+        wanted = raw_bytes // share
+        data = api.compress(scene, target_bytes=wanted, cameras=training, measure=False)
+        decoded = api.decompress(data)
+        psnr = against(decoded, held_out, photographs, rear)
+        renders = quality.compare(scene, decoded, held_out, background=(rear, rear, rear), perceptual=False).psnr
+        harness.record("targets", {
+            "case": "photographs", "scene": name, "raw_bytes": raw_bytes, "share": share, "bytes": len(data),
+            "splats": len(scene), "kept": len(decoded), "renders_psnr": renders, "photo_psnr": whole,
+            "coded_psnr": psnr, "loss_db": whole - psnr, "target_db": 0.2 if share == SHARES[0] else None,
+        })  # fmt: skip
+
+
+Views = tuple[list[Camera], list[Camera], list[np.ndarray], float]
+
+
+def views_of(name: str) -> Views:
+    """Training views, held-out views and their photographs, and what is behind them."""
     file, width, rear = PHOTOGRAPHS[name]
     cameras = sorted(read_cameras(DATA / "multiview" / file, width), key=lambda camera: camera.name)
     held_out, training = cameras[::HOLD_OUT], [c for k, c in enumerate(cameras) if k % HOLD_OUT]
-    photographs = [photograph((DATA / "multiview" / file).parent, camera, rear) for camera in held_out]
+    return training, held_out, [photograph((DATA / "multiview" / file).parent, c, rear) for c in held_out], rear
+
+
+def measure_pruning(name: str, scene: Splats) -> None:
+    """Loss of pruning by removal error and by the global score."""
+    training, held_out, photographs, rear = views_of(name)
     whole = against(scene, held_out, photographs, rear)
     order = np.argsort(significance.global_score(significance.measure(scene, training), scene))
     for share in KEPT:
