@@ -60,6 +60,17 @@ def _decimal(metavar: str) -> PrimitiveConstructorSpec[float | None]:
     )
 
 
+def _required(metavar: str) -> PrimitiveConstructorSpec[int]:
+    """The same of one that has a default."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=_whole_number,
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 Background = Literal["black", "white", "grey"]
 Backgrounds = Literal["both", "black", "white", "grey"]
@@ -193,11 +204,47 @@ class Render:
     """Behind the splats."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a scene from photographs with camera poses, on the CPU."""
+
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
+    """transforms.json (nerfstudio, Blender), a COLMAP folder, or a folder that holds one."""
+    output: Annotated[Path, arg(aliases=("-o",), metavar="OUT")]
+    """The scene to write; its suffix names the format."""
+    images: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """The photographs, where they are not beside the cameras."""
+    width: Annotated[int | None, _count("W")] = None
+    """Pixels: the photographs are made so wide first."""
+    steps: Annotated[int, _required("N")] = 3000
+    """Updates, each from one photograph."""
+    max_splats: Annotated[int, _required("N")] = 100_000
+    """No more splats than that."""
+    sh_degree: Annotated[int, _required("0..3")] = 3
+    """How much colours may depend on the direction."""
+    hold_out: Annotated[int, _required("K")] = 8
+    """Every K-th photograph by name is not trained with, but measured; 0: none."""
+    background: Background = "black"
+    """Behind the scene, and behind photographs with transparency."""
+    init: Literal["auto", "points", "random"] = "auto"
+    """What to start with: points that came with the cameras, random ones, or auto: points if there are any."""
+    seed: Annotated[int, _required("N")] = 0
+    """The same seed, data and machine give the same scene."""
+    checkpoint: Annotated[Path | None, arg(metavar="FILE.npz")] = None
+    """Write the state of training there every --checkpoint-every steps."""
+    checkpoint_every: Annotated[int, _required("N")] = 500
+    """Steps between checkpoints."""
+    resume: bool = False
+    """Go on from --checkpoint."""
+    as_json: Json = False
+    """Print one JSON object and nothing else."""
+
+
 # Not `Compress | ...`: for that spelling tyro loads typeguard, two fifths of the start-up time.
-Command = Union[Compress, Prune, Decompress, Convert, Inspect, Compare, Render]  # noqa: UP007
+Command = Union[Compress, Prune, Decompress, Convert, Inspect, Compare, Render, Train]  # noqa: UP007
 
 
-COMMANDS = ("compress", "prune", "decompress", "convert", "inspect", "compare", "render")
+COMMANDS = ("compress", "prune", "decompress", "convert", "inspect", "compare", "render", "train")
 """Names of the commands, in the order of Command."""
 READER_GONE = 141
 """The exit code where nobody reads stdout any more, as a shell tells of SIGPIPE."""
@@ -266,7 +313,7 @@ def _parse(arguments: list[str]) -> Command:
 
 def _run(command: Command) -> int:
     from scenepress import commands
-    from scenepress.errors import BitstreamError, FormatError
+    from scenepress.errors import BitstreamError, FormatError, TrainingError
 
     try:
         commands.run(command)
@@ -274,7 +321,7 @@ def _run(command: Command) -> int:
         return _fail(error, 2)
     except BrokenPipeError:
         raise
-    except (BitstreamError, FormatError, OSError) as error:
+    except (BitstreamError, FormatError, TrainingError, OSError) as error:
         return _fail(error, 1)
     except MemoryError:
         return _fail(MemoryError("not enough memory"), 1)

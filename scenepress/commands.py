@@ -33,7 +33,7 @@ def run(command: cli.Command) -> None:
 
     Raises:
         UsageError: the arguments contradict each other or name what does not exist.
-        BitstreamError, FormatError, OSError: as the library raises them.
+        BitstreamError, FormatError, TrainingError, OSError: as the library raises them.
     """
     match command:
         case cli.Compress():
@@ -50,6 +50,10 @@ def run(command: cli.Command) -> None:
             compare(command)
         case cli.Render():
             render(command)
+        case cli.Train():
+            from scenepress import train_command
+
+            train_command.train(command)
 
 
 def compress(command: cli.Compress) -> None:

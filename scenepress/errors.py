@@ -9,6 +9,10 @@ class FormatError(ValueError):
     """The bytes of somebody else's file are damaged, or use what this reader does not support."""
 
 
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says at which step."""
+
+
 class LossWarning(UserWarning):
     """Something the source scene had could not be kept; the message says what and why."""
 

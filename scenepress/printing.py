@@ -108,6 +108,54 @@ class Pair:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What `train` did."""
+
+    data: str
+    output: str
+    splats: int
+    sh_degree: int
+    steps: int
+    views_trained: int
+    width: int
+    """Pixels, of the first photograph as trained with."""
+    height: int
+    started_from: str
+    """The file of points, or "random points"."""
+    bytes_out: int
+    train_seconds: float
+    """Of this call: a resumed run took longer."""
+    background: str
+    views_held_out: int
+    psnr: float | None
+    """dB, of the mean squared error of all held-out photographs; None: none are, or equal images."""
+    mean_view_psnr: float | None
+    """dB, mean of theirs."""
+    ssim: float | None
+
+    def as_json(self) -> dict[str, Json]:
+        """The keys that docs/cli.md promises."""
+        return dataclasses.asdict(self)
+
+
+def print_training(done: Training) -> None:
+    """For people."""
+    rows = [
+        ("splats", f"{done.splats:,}, SH degree {done.sh_degree}, {readable_size(done.bytes_out)}"),
+        ("trained", f"{done.steps:,} steps, {done.train_seconds:.1f} s, {done.views_trained} photographs of "
+                    f"{done.width} x {done.height}, from {done.started_from}"),
+    ]  # fmt: skip
+    if done.views_held_out and done.psnr is not None and done.mean_view_psnr is not None:
+        means = f"mean of the views' {_decibels(done.mean_view_psnr)}"
+        rows.append(("held out", f"{done.views_held_out} photographs, over {done.background}"))
+        rows.append(("PSNR", f"{_decibels(done.psnr)} ({means})"))
+        rows.append(("SSIM", f"{done.ssim:.5f}"))
+    else:
+        rows.append(("held out", "none: how good the scene is was not measured"))
+    _print_rows(done.output, rows)
+
+
 def print_json(values: dict[str, Json]) -> None:
     """One object on stdout."""
     print(json.dumps(values, indent=2, allow_nan=False))

@@ -1,1 +1,1 @@
-"""What is learned from renders: gradients for torch, training. Needs torch; decoding never does."""
+"""What is learned from renders: gradients for torch (autograd.py, the only module that needs it), and training."""

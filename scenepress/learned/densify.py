@@ -1,0 +1,105 @@
+"""More splats where the image asks for them, none where they do not show: adaptive density control.
+
+After B. Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering", 2023, section 5, with a
+limit: where there are more candidates than room, those that are pulled hardest go first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.learned.state import NAMES, State
+
+SHRINK = 1.6
+"""Halves of a splat are so many times smaller than it was."""
+
+
+def prune(state: State, opacity: float) -> None:
+    """Drop splats fainter than `opacity`, 0 to 1."""
+    _keep(state, ~_faint(state, opacity))
+
+
+def multiply(state: State, threshold: float, small: float, opacity: float, limit: int, seed: list[int]) -> None:
+    """Clone small splats and split large ones where the image pulls at them, and drop faint ones.
+
+    Args:
+        state: changed; its sums of pulls begin anew.
+        threshold: mean length of the gradient of the centre, in units of half an image, from which on to act.
+        small: scene units; splats whose longest standard deviation is no longer are cloned, others split.
+        opacity: fainter ones are dropped.
+        limit: splats there may be afterwards (but none is dropped for it).
+        seed: of the places of the halves.
+    """
+    faint = _faint(state, opacity)
+    pull = np.where(faint, 0, state.pull / np.maximum(state.shown, 1))
+    order = np.argsort(-pull, kind="stable")
+    chosen = order[: max(0, limit - int(np.count_nonzero(~faint)))]
+    chosen = np.sort(chosen[pull[chosen] > threshold])
+    longest = np.exp(state.values["log_scales"][chosen].max(axis=1))
+    clones, splits = chosen[longest <= small], chosen[longest > small]
+    added = [_rows(state, clones), *_halves(state, splits, seed)]
+    stays = ~faint
+    stays[splits] = False
+    _keep(state, stays)
+    for rows in added:
+        _append(state, rows)
+    state.pull = np.zeros(len(state.values["means"]), np.float32)
+    state.shown = np.zeros_like(state.pull)
+
+
+def fade(state: State, opacity: float) -> None:
+    """Let no splat be more opaque than `opacity`, and forget the moments of opacities."""
+    logit = np.float32(np.log(opacity / (1 - opacity)))
+    np.minimum(state.values["opacity_logits"], logit, out=state.values["opacity_logits"])
+    state.first["opacity_logits"][:] = 0
+    state.second["opacity_logits"][:] = 0
+
+
+def turns(quats: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Rotation matrices, float64 [N, 3, 3], of quaternions [N, 4] of any length but zero."""
+    q = quats.astype(np.float64)
+    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.array(rows).reshape(3, 3, -1).transpose(2, 0, 1)
+
+
+def _faint(state: State, opacity: float) -> NDArray[np.bool_]:
+    return np.asarray(state.values["opacity_logits"] < np.log(opacity / (1 - opacity)))
+
+
+def _rows(state: State, index: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
+    return {name: state.values[name][index] for name in NAMES}
+
+
+def _halves(state: State, index: NDArray[np.intp], seed: list[int]) -> list[dict[str, NDArray[np.float32]]]:
+    """Two smaller splats for each, at places drawn from the Gaussian it was."""
+    random = np.random.default_rng(seed)
+    out = []
+    for _ in range(2):
+        rows = _rows(state, index)
+        offsets = random.standard_normal((len(index), 3)) * np.exp(rows["log_scales"].astype(np.float64))
+        moved = rows["means"] + np.einsum("nij,nj->ni", turns(rows["quats"]), offsets)
+        rows["means"] = moved.astype(np.float32)
+        rows["log_scales"] = rows["log_scales"] - np.float32(np.log(SHRINK))
+        out.append(rows)
+    return out
+
+
+def _keep(state: State, mask: NDArray[np.bool_]) -> None:
+    for arrays in (state.values, state.first, state.second):
+        for name in NAMES:
+            arrays[name] = arrays[name][mask]
+    state.pull, state.shown = state.pull[mask], state.shown[mask]
+
+
+def _append(state: State, rows: dict[str, NDArray[np.float32]]) -> None:
+    for name in NAMES:
+        state.values[name] = np.concatenate([state.values[name], rows[name]])
+        zeros = np.zeros_like(rows[name])
+        for moments in (state.first, state.second):
+            moments[name] = np.concatenate([moments[name], zeros])

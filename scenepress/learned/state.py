@@ -1,0 +1,138 @@
+"""Where a run of training stands: parameters, moments, what densification has gathered; and its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.errors import FormatError
+from scenepress.scene import SH_COUNTS, Splats
+
+F32 = NDArray[np.float32]
+
+NAMES = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
+"""The arrays of a scene, which are what is trained."""
+_WIDTHS = {"means": (3,), "quats": (4,), "log_scales": (3,), "opacity_logits": (), "sh0": (3,), "shN": (None, 3)}
+_VERSION = 1
+
+
+@dataclasses.dataclass
+class State:
+    """A run after `step` steps. Its arrays change in place."""
+
+    step: int
+    """Steps done."""
+    started_with: int
+    """Splats before the first step."""
+    values: dict[str, F32]
+    """By NAMES, shaped as in Splats; shN holds only the degrees in use so far."""
+    first: dict[str, F32]
+    """Adam's first moments, shaped as `values`."""
+    second: dict[str, F32]
+    """Adam's second moments."""
+    pull: F32
+    """[N], sum of the lengths of the gradients of centres on the image, in units of half an image, since the
+    splats were last multiplied."""
+    shown: F32
+    """[N], how many of the views since then showed each splat."""
+
+    def __len__(self) -> int:
+        return len(self.pull)
+
+    def splats(self) -> Splats:
+        """The scene, sharing memory with the state."""
+        return _scene(self.values)
+
+
+def _scene(values: dict[str, F32]) -> Splats:
+    return Splats(
+        means=values["means"],
+        quats=values["quats"],
+        log_scales=values["log_scales"],
+        opacity_logits=values["opacity_logits"],
+        sh0=values["sh0"],
+        shN=values["shN"],
+    )
+
+
+def start(scene: Splats) -> State:
+    """The state before the first step: copies of the scene's arrays, shN left out."""
+    values = {name: getattr(scene, name).copy() for name in NAMES}
+    values["shN"] = np.zeros((len(scene), 0, 3), np.float32)
+    first, second = ({name: np.zeros_like(array) for name, array in values.items()} for _ in range(2))
+    return State(0, len(scene), values, first, second, *(np.zeros(len(scene), np.float32) for _ in range(2)))
+
+
+def raise_degree(state: State, degree: int) -> None:
+    """Let shN hold coefficients up to `degree`, the new ones zero."""
+    missing = SH_COUNTS[degree] - state.values["shN"].shape[1]
+    if missing > 0:
+        more = np.zeros((len(state), missing, 3), np.float32)
+        for arrays in (state.values, state.first, state.second):
+            arrays["shN"] = np.concatenate([arrays["shN"], more], axis=1)
+
+
+def save(state: State, stream: BinaryIO, run: str) -> None:
+    """Write a checkpoint: an .npz without pickles. `run` names the settings and data that the state belongs to."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        "version": np.array(_VERSION),
+        "run": np.array(run),
+        "step": np.array(state.step),
+        "started_with": np.array(state.started_with),
+        "pull": state.pull,
+        "shown": state.shown,
+    }
+    for name in NAMES:
+        arrays |= {name: state.values[name], f"{name}_1": state.first[name], f"{name}_2": state.second[name]}
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
+def load(stream: BinaryIO, run: str, where: str) -> State:
+    """Read a checkpoint.
+
+    Args:
+        stream: what save() wrote.
+        run: as save() was given.
+        where: the file's name, for errors.
+
+    Raises:
+        FormatError: no such file, a damaged one, or one of another run.
+    """
+    try:
+        with np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        if int(arrays["version"]) != _VERSION:
+            raise FormatError(f"{where}: a checkpoint of version {arrays['version']}, not {_VERSION}")
+        if str(arrays["run"]) != run:
+            raise FormatError(f"{where}: a checkpoint of other photographs or settings: none of this run")
+        return _state(arrays, where)
+    except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{where}: not a checkpoint of training, or a damaged one: {str(error)[:80]}") from None
+
+
+def _state(arrays: dict[str, NDArray[np.generic]], where: str) -> State:
+    def checked(name: str, tail: tuple[int | None, ...]) -> F32:
+        array = arrays[name]
+        shape = array.shape[1:]
+        fits = len(shape) == len(tail) and all(want in (None, got) for want, got in zip(tail, shape, strict=True))
+        if array.dtype != np.float32 or array.ndim == 0 or len(array) != len(arrays["means"]) or not fits:
+            raise FormatError(f"{where}: {name} is {array.dtype} {list(array.shape)}: damaged")
+        if not np.isfinite(array).all():
+            raise FormatError(f"{where}: {name} is not finite: damaged")
+        return np.ascontiguousarray(array, np.float32)
+
+    values, first, second = (
+        {name: checked(name + suffix, _WIDTHS[name]) for name in NAMES} for suffix in ("", "_1", "_2")
+    )
+    for moments in (first, second):
+        if moments["shN"].shape != values["shN"].shape:
+            raise FormatError(f"{where}: moments and values of shN differ in shape: damaged")
+    _scene(values)  # Refuses impossible numbers of coefficients.
+    counters = int(arrays["step"]), int(arrays["started_with"])
+    return State(*counters, values, first, second, checked("pull", ()), checked("shown", ()))

@@ -1,0 +1,223 @@
+"""Training: splats that look like photographs, by gradient descent on the CPU.
+
+The method and its constants are those of 3D Gaussian splatting (Kerbl et al., 2023), for
+shorter runs: docs/training.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress.errors import TrainingError
+from scenepress.kernels import training
+from scenepress.learned import densify, initial
+from scenepress.learned.state import F32, NAMES, State, raise_degree, start
+from scenepress.render import SplatGradients, differentiable
+from scenepress.scene import Camera, Splats
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
+MIN_SIDE = 11
+"""Pixels: the window of SSIM must fit the image."""
+
+Progress = Callable[[str, float], None]
+"""Called with what is going on and the share done, 0 to 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A photograph and where it was taken from."""
+
+    camera: Camera
+    """Of the image's size."""
+    image: NDArray[np.uint8]
+    """uint8 [H, W, 3]: r, g, b, display colours."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """Everything that decides what comes of a run, but for the data."""
+
+    steps: int = 3000
+    """Updates; each looks at one view."""
+    max_splats: int = 100_000
+    """No more than so many."""
+    sh_degree: int = 3
+    """Of the colour's dependence on the direction, 0 to 3."""
+    seed: int = 0
+    """Of the order of the views, and of where halves of splats go."""
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """r, g, b behind the scene, 0 to 1."""
+    ssim_weight: float = 0.2
+    """Loss: (1 - weight) L1 + weight (1 - SSIM)."""
+    sh_every: int = 500
+    """Steps after which the SH degree in use is raised by one."""
+    means_rate: float = 1.6e-4
+    """Of Adam for centres at the first step, per step, times the extent of the scene."""
+    means_rate_end: float = 1.6e-6
+    """The same at the last step; exponential in between."""
+    quats_rate: float = 1e-3
+    log_scales_rate: float = 5e-3
+    opacity_logits_rate: float = 5e-2
+    sh0_rate: float = 2.5e-3
+    shN_rate: float = 1.25e-4
+    densify_from: int = 200
+    """The step after which splats are multiplied first."""
+    densify_until: float = 0.6
+    """Share of the steps after which they are not any more."""
+    densify_every: int = 100
+    """Steps between; faint splats are dropped as often."""
+    densify_pull: float = 2e-4
+    """Mean length of the gradient of the centre on the image, in units of half an image, from which on a splat is
+    multiplied."""
+    clone_below: float = 0.01
+    """Splats of at most this standard deviation, in extents of the scene, are cloned; larger ones are split."""
+    prune_opacity: float = 0.005
+    """Fainter splats are dropped."""
+    fade_every: int = 0
+    """Steps after which opacities are held to twice prune_opacity, while splats are multiplied; 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.max_splats < 1 or self.sh_every < 1 or self.densify_every < 1:
+            raise ValueError("steps, max_splats, sh_every and densify_every must be at least 1")
+        if not 0 <= self.sh_degree <= 3:
+            raise ValueError(f"sh_degree must be 0 to 3, is {self.sh_degree}")
+        if not (0 <= self.ssim_weight <= 1 and 0 < self.prune_opacity < 0.5 and self.seed >= 0):
+            raise ValueError("ssim_weight must be in 0..1, prune_opacity in 0..0.5, seed at least 0")
+
+
+def identify(views: Sequence[View], settings: TrainSettings) -> str:
+    """A name for the run of these settings on these views: what a checkpoint must agree in."""
+    digest = hashlib.sha256()
+    for view in views:
+        camera = view.camera
+        numbers = (*camera.world_to_camera.ravel(), camera.fx, camera.fy, camera.cx, camera.cy)
+        digest.update(np.array(numbers, np.float64).tobytes())
+        digest.update(repr(view.image.shape).encode() + view.image.tobytes())
+    return json.dumps({"views": digest.hexdigest(), **dataclasses.asdict(settings)}, sort_keys=True)
+
+
+def train(
+    views: Sequence[View],
+    scene: Splats,
+    settings: TrainSettings,
+    *,
+    resume: State | None = None,
+    progress: Progress | None = None,
+    after_step: Callable[[State], None] | None = None,
+) -> Splats:
+    """Train a scene. The same input gives the same scene on the same machine.
+
+    Args:
+        views: at least two; images at least 11 pixels a side.
+        scene: what to start with, in the cameras' axes; its shN is left out. At most settings.max_splats.
+        settings: see TrainSettings.
+        resume: a state of a run of the same views, scene and settings to go on from; changed.
+        progress: told after each step.
+        after_step: given the state after each step, to save it: not to keep or change.
+
+    Raises:
+        ValueError: views or a scene that cannot be trained with.
+        TrainingError: numbers that are not finite came out; or no splat is left. The message says at which step.
+    """
+    _require(views, scene, settings)
+    state = start(scene) if resume is None else resume
+    size = initial.extent([view.camera for view in views])
+    while state.step < settings.steps:
+        _step(state, views[_turn(state.step, len(views), settings.seed)], settings, size)
+        _grow(state, settings, size)
+        if not len(state):
+            raise TrainingError(f"step {state.step}: no splat is left: all have become transparent")
+        if after_step is not None:
+            after_step(state)
+        if progress is not None:
+            progress(f"training, {len(state):,} splats", state.step / settings.steps)
+    densify.prune(state, settings.prune_opacity)
+    raise_degree(state, settings.sh_degree)
+    return state.splats()
+
+
+def _require(views: Sequence[View], scene: Splats, settings: TrainSettings) -> None:
+    if len(views) < 2:
+        raise ValueError(f"training needs at least 2 views, got {len(views)}")
+    if not 0 < len(scene) <= settings.max_splats:
+        raise ValueError(f"training starts with 1 to {settings.max_splats} splats, got {len(scene)}")
+    for view in views:
+        shape = (view.camera.height, view.camera.width, 3)
+        if view.image.dtype != np.uint8 or view.image.shape != shape or min(shape[:2]) < MIN_SIDE:
+            found = f"{view.image.dtype} {view.image.shape}"
+            raise ValueError(f"view {view.camera.name}: an image {found} for a camera of {shape}")
+
+
+def _turn(step: int, count: int, seed: int) -> int:
+    """Which of `count` views step `step` looks at: all in turn, in an order drawn anew each time."""
+    order = np.random.default_rng([seed, 0, step // count]).permutation(count)
+    return int(order[step % count])
+
+
+def _step(state: State, view: View, settings: TrainSettings, size: float) -> None:
+    """One update. size: extent of the scene, in its units."""
+    raise_degree(state, min(settings.sh_degree, state.step // settings.sh_every))
+    frame = differentiable(state.splats(), view.camera, background=settings.background)
+    target = np.divide(view.image, np.float32(255), dtype=np.float32)
+    l1, ssim, by_color = training.image_loss(frame.image.color, target, settings.ssim_weight)
+    gradients = frame.backward(by_color)
+    state.step += 1
+    if not (math.isfinite(l1) and math.isfinite(ssim) and _finite(gradients)):
+        raise TrainingError(f"step {state.step}: the loss or its gradient is not finite (view {view.camera.name})")
+    shown = gradients.opacity_logits.view(np.uint32) != 0  # Of splats that were drawn: not even -0.
+    half = np.array([0.5 * view.camera.width, 0.5 * view.camera.height], np.float32)
+    state.pull += np.hypot(*(gradients.centers * half).T)
+    state.shown += shown
+    rates = _rates(settings, state.step, size)
+    for name in NAMES:
+        if state.values[name].size:
+            training.adam(
+                _rows(state.values[name]), _rows(getattr(gradients, name)), _rows(state.first[name]),
+                _rows(state.second[name]), shown.astype(np.uint8), rates[name], BETA1, BETA2, EPSILON, state.step,
+            )  # fmt: skip
+
+
+def _rows(array: F32) -> F32:
+    """A view of [N, ...] as [N, D]: changes in it are changes of the array."""
+    return array.reshape(len(array), -1)
+
+
+def _rates(settings: TrainSettings, step: int, size: float) -> dict[str, float]:
+    done = min(1.0, step / settings.steps)
+    means = settings.means_rate ** (1 - done) * settings.means_rate_end**done
+    others = {name: float(getattr(settings, f"{name}_rate")) for name in NAMES}
+    return {**others, "means": means * size}
+
+
+def _finite(gradients: SplatGradients) -> bool:
+    """Whether all are; looks at sums of squares, which are not finite if any of them is not."""
+    flat = (getattr(gradients, name).ravel() for name in NAMES)
+    return all(math.isfinite(float(np.dot(array, array))) for array in flat)
+
+
+def _grow(state: State, settings: TrainSettings, size: float) -> None:
+    """Multiply and drop splats if it is time to. Room for new ones is given evenly over the rounds there are."""
+    last = int(settings.densify_until * settings.steps)
+    if not settings.densify_from <= state.step <= last:
+        return
+    if state.step % settings.densify_every == 0:
+        room = settings.max_splats - state.started_with
+        limit = state.started_with + room * state.step // last
+        densify.multiply(
+            state,
+            threshold=settings.densify_pull,
+            small=settings.clone_below * size,
+            opacity=settings.prune_opacity,
+            limit=limit,
+            seed=[settings.seed, 1, state.step],
+        )
+    if settings.fade_every and state.step % settings.fade_every == 0 and state.step < last:
+        densify.fade(state, 2 * settings.prune_opacity)
+
