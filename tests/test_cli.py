@@ -121,7 +121,7 @@ def test_help_starts_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["compress", "decompress", "convert", "inspect", "compare", "render"]
+    "command", ["compress", "decompress", "convert", "inspect", "compare", "render", "train"]
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0

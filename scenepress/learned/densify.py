@@ -6,6 +6,8 @@ limit: where there are more candidates than room, those that are pulled hardest 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,10 +52,15 @@ def multiply(state: State, threshold: float, small: float, opacity: float, limit
 
 def fade(state: State, opacity: float) -> None:
     """Let no splat be more opaque than `opacity`, and forget the moments of opacities."""
-    logit = np.float32(np.log(opacity / (1 - opacity)))
-    np.minimum(state.values["opacity_logits"], logit, out=state.values["opacity_logits"])
+    logits = state.values["opacity_logits"]
+    np.minimum(logits, np.float32(logit(opacity)), out=logits)
     state.first["opacity_logits"][:] = 0
     state.second["opacity_logits"][:] = 0
+
+
+def logit(opacity: float) -> float:
+    """The inverse of the sigmoid, of 0 < opacity < 1."""
+    return math.log(opacity / (1 - opacity))
 
 
 def turns(quats: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -69,7 +76,7 @@ def turns(quats: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _faint(state: State, opacity: float) -> NDArray[np.bool_]:
-    return np.asarray(state.values["opacity_logits"] < np.log(opacity / (1 - opacity)))
+    return np.asarray(state.values["opacity_logits"] < logit(opacity))
 
 
 def _rows(state: State, index: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:

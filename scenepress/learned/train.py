@@ -80,6 +80,9 @@ class TrainSettings:
     """Splats of at most this standard deviation, in extents of the scene, are cloned; larger ones are split."""
     prune_opacity: float = 0.005
     """Fainter splats are dropped."""
+    max_opacity: float = 0.993
+    """No splat becomes more opaque: where the renderer holds alpha at 0.999 there is no gradient, and splats that
+    have grown beyond would stay as they are for good."""
     fade_every: int = 0
     """Steps after which opacities are held to twice prune_opacity, while splats are multiplied; 0: never."""
 
@@ -88,8 +91,8 @@ class TrainSettings:
             raise ValueError("steps, max_splats, sh_every and densify_every must be at least 1")
         if not 0 <= self.sh_degree <= 3:
             raise ValueError(f"sh_degree must be 0 to 3, is {self.sh_degree}")
-        if not (0 <= self.ssim_weight <= 1 and 0 < self.prune_opacity < 0.5 and self.seed >= 0):
-            raise ValueError("ssim_weight must be in 0..1, prune_opacity in 0..0.5, seed at least 0")
+        if not (0 <= self.ssim_weight <= 1 and 0 < self.prune_opacity < self.max_opacity < 1 and self.seed >= 0):
+            raise ValueError("ssim_weight must be in 0..1, 0 < prune_opacity < max_opacity < 1, seed at least 0")
 
 
 def identify(views: Sequence[View], settings: TrainSettings) -> str:
@@ -182,6 +185,8 @@ def _step(state: State, view: View, settings: TrainSettings, size: float) -> Non
                 _rows(state.values[name]), _rows(getattr(gradients, name)), _rows(state.first[name]),
                 _rows(state.second[name]), shown.astype(np.uint8), rates[name], BETA1, BETA2, EPSILON, state.step,
             )  # fmt: skip
+    logits = state.values["opacity_logits"]
+    np.minimum(logits, np.float32(densify.logit(settings.max_opacity)), out=logits)
 
 
 def _rows(array: F32) -> F32:
