@@ -1,6 +1,6 @@
 """Training of whole scenes on the CPU: how good the views are that it did not see, and how long it took.
 
-    PYTHONPATH=. python tests/benchmarks/bench_train_scenes.py plush [--steps 3000] [--max-splats 75000]
+    PYTHONPATH=. python tests/benchmarks/bench_train_scenes.py [--scenes plush lego] [--steps 3000]
 
 The photographs of shared/data; every 8th by name is held out. No targets: `anchor_psnr` is what shared/data's
 README says of scenes trained elsewhere from the same photographs (plush: 150,000 splats, 6,000 steps; lego:
@@ -30,21 +30,28 @@ RANDOM_POINTS = 20_000
 
 
 def main(
-    scene: tyro.conf.Positional[Literal["plush", "lego"]],
+    scenes: tuple[Literal["plush", "lego"], ...] = ("plush", "lego"),
     steps: int = 3000,
     max_splats: int = 75_000,
     results: Path = harness.RESULTS,
 ) -> None:
-    """Train, measure, and append one line to results/training.jsonl.
+    """Train, measure, and append a line for each scene to results/training.jsonl.
 
     Args:
-        scene: which photographs.
+        scenes: which photographs.
         steps: of training.
         max_splats: as in TrainSettings.
         results: folder of training.jsonl.
     """
-    if not (DATA / scene).exists():
-        raise SystemExit(f"skipped: {scene} is not here")
+    for scene in scenes:
+        if (DATA / scene).exists():
+            measure(scene, steps, max_splats, results)
+        else:
+            print(f"skipped: {scene} is not here")
+
+
+def measure(scene: str, steps: int, max_splats: int, results: Path) -> None:
+    """Train one scene and record what came of it."""
     settings = TrainSettings(steps=steps, max_splats=max_splats, background=BACKGROUNDS[scene])
     views = photographs.load_views(DATA / scene, width=WIDTHS[scene], background=settings.background)
     kept, held = photographs.split(views, 8)
