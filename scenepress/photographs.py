@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import struct
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import quality
+from scenepress import camera_files, quality
 from scenepress.cameras import read_cameras, resize
 from scenepress.errors import FormatError
 from scenepress.files import require_regular
@@ -206,10 +205,7 @@ def _pixels(picture: Picture, size: tuple[int, int], background: Sequence[float]
 
 
 def _named_points(path: Path) -> Path | None:
-    try:
-        document = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON: {str(error)[:80]}") from None
+    document = camera_files.parse_json(path.read_bytes(), str(path))
     name = document.get("ply_file_path") if isinstance(document, dict) else None
     if not isinstance(name, str) or not name:
         return None

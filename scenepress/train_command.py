@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -142,7 +141,6 @@ def _require_sense(command: cli.Train) -> None:
     if command.resume and command.checkpoint is None:
         raise UsageError("--resume needs --checkpoint FILE to go on from")
     if command.checkpoint is not None:
+        if command.checkpoint.suffix.lower() != ".npz":  # Lest a mistake replaces a file of the data.
+            raise UsageError(f"--checkpoint {command.checkpoint}: its name must end in .npz")
         commands._require_place(command.checkpoint)
-        for file in (command.output, command.data):
-            if os.path.realpath(file) == os.path.realpath(command.checkpoint):
-                raise UsageError(f"--checkpoint {command.checkpoint} is another file of this run: name another")

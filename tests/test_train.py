@@ -383,7 +383,7 @@ def test_the_command_goes_on_from_a_checkpoint(
         ("-o a.ply --seed -1", "--seed"),
         ("-o a.ply --width 0", "--width 0"),
         ("-o a.ply --resume", "--resume needs --checkpoint"),
-        ("-o a.ply --checkpoint a.ply", "is another file"),
+        ("-o a.ply --checkpoint {data}/transforms.json", "must end in .npz"),
         ("-o {data}/points.ply", "is the input"),
     ],
 )
