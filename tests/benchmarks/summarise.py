@@ -146,8 +146,8 @@ TABLES = (
            number("pruned_psnr", "after", 2), number("loss_db", "loss, dB", 3),
            number("target_db", "target", 1)), Goal("loss_db", "target_db", at_most=True)),
     Table("Compression against photographs", "targets", "Without training; `--target-mb` of a share of the raw "
-          ".ply, the training views given as cameras. PSNR against held-out photographs, and against renders of the "
-          "source.", case("photographs"), ("scene", "share"),
+          ".ply, the training views given as cameras. PSNR against held-out photographs, and of renders.",
+          case("photographs"), ("scene", "share"),
           (text("scene"), number("share", "1 /", 0), number("bytes", "bytes", 0), number("kept", "splats kept", 0),
            number("renders_psnr", "PSNR to renders", 2), number("photo_psnr", "PSNR before", 2),
            number("coded_psnr", "after", 2), number("loss_db", "loss, dB", 3), number("target_db", "target", 1)),
