@@ -40,6 +40,8 @@ USUAL_PSNR = 41.0
 USUAL_LOG = 1.5
 SIZE_SHARE = 0.01
 """A file is at most so much smaller than wanted."""
+SPARE = 48
+"""Bytes of the reserve that may remain: it is for the longest that may be added."""
 PSNR_NEAR = 0.1
 """dB that the quality may be off."""
 COHERENT, POWER = 4.0, 1.5
@@ -101,9 +103,11 @@ def of_size(
         TargetError: no file is that small.
     """
     most = max(wanted - reserve, 1)
+    least = min((1 - SIZE_SHARE) * wanted - reserve + SPARE, 0.999 * most)
+    least = max(least, (1 - SIZE_SHARE) * most)
     bent = _size_scale(count, sh_degree)
     high = bent(most)
-    window = Window(bent(most * (1 - SIZE_SHARE)), high, 0.3, 1.8, 1.0)
+    window = Window(bent(least), high, 0.3, 1.8, 1.0)
 
     def value(data: bytes) -> float:
         return bent(len(data))
@@ -112,7 +116,7 @@ def of_size(
         assert trial.scene is not None
         parts = np.arange(len(trial.scene.removal) + 1.0)
         cost = len(trial.data) / max(len(trial.scene.removal), 1)
-        limits = most * np.array([1 - SIZE_SHARE, 1])
+        limits = np.array([least, most])
         return _trim(trial.scene, trial.data, code, parts, -WORTH * cost, 1.0, lambda d: float(len(d)), limits)
 
     trials = _search(prepare, code, value, window, float(np.clip(USUAL_PSNR + high, 15, 60)))

@@ -1,6 +1,6 @@
 """Are wanted sizes and qualities met, in how many trials, and what does pruning cost against photographs?
 
-    python tests/benchmarks/bench_targets.py [--parts targets,pruning,photographs]
+    python tests/benchmarks/bench_targets.py [--parts targets,pruning,photographs] [--scenes plush,...]
 
 "targets": cameras made up; the file is decoded and its quality record measured anew. "pruning": over the training
 views, judged by held-out photographs (every 8th by name) with both scores; the loss is against the whole scene.
@@ -44,8 +44,11 @@ def main() -> None:
     """Measure what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", default="targets,pruning,photographs")
-    parts = parser.parse_args().parts.split(",")
-    for name, path in SCENES.items():
+    parser.add_argument("--scenes", default=",".join(SCENES))
+    arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    for name in arguments.scenes.split(","):
+        path = SCENES[name]
         scene = table.read(DATA / "splats" / path)
         if "targets" in parts:
             measure_targets(name, scene)
