@@ -42,6 +42,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from pipelines.measuring import peak, reset_peak
 from scenepress import quality
 from scenepress.cameras import read_cameras, synthesize
 from scenepress.codecs import encoder
@@ -473,25 +474,6 @@ def probe(name: str, cameras: str) -> None:
         "decode_peak_bytes": decode_peak, "decode_bytes_per_splat": decode_peak / len(splats),
         "met": encode_peak / len(splats) <= 1500,
     }))  # fmt: skip
-
-
-def reset_peak() -> int:
-    """Bytes resident now; on Linux the peak begins anew from here, since reading the scene took more."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return harness.peak_memory_bytes()
-    return _status("VmRSS")
-
-
-def peak() -> int:
-    """Largest resident size since reset_peak."""
-    return _status("VmHWM") if Path("/proc/self/status").exists() else harness.peak_memory_bytes()
-
-
-def _status(key: str) -> int:
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(key))
-    return 1024 * int(line.split()[1])
 
 
 def main(

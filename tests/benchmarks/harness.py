@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import json
-import os
-import platform
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-
+from pipelines.measuring import Machine, commit, machine, peak_memory_bytes
 from tests.inputs import ROOT, SHARED
 
 __all__ = [
@@ -49,20 +42,6 @@ class Timing:
         return amount / self.median_s
 
 
-@dataclasses.dataclass(frozen=True)
-class Machine:
-    """What a time depends on. Deliberately without the name of the host."""
-
-    cpu: str
-    cores: int
-    """That this process may use."""
-    memory_gib: int
-    system: str
-    python: str
-    numpy: str
-    gpu: str | None
-
-
 def measure(call: Callable[[], object], repeats: int = 7, warmup: int = 2, limit_s: float = 60.0) -> Timing:
     """Time `call`, which must not return before its work is done.
 
@@ -86,46 +65,6 @@ def measure(call: Callable[[], object], repeats: int = 7, warmup: int = 2, limit
             break
     low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
     return Timing(middle, high - low, len(samples))
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident size of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
-@functools.cache
-def machine() -> Machine:
-    """This machine."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        cpu = platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Machine(cpu, cores, round(memory / 2**30), f"{platform.system()} {platform.machine()}",
-                   platform.python_version(), np.__version__, _gpu())  # fmt: skip
-
-
-def _gpu() -> str | None:
-    """Name of the first NVIDIA device, if its tool is here."""
-    try:
-        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        names = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return names.splitlines()[0].strip() if names.strip() else None
-
-
-def commit() -> str:
-    """The commit checked out here, with "-dirty" if files other than results changed since."""
-    def git(*arguments: str) -> str:
-        run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-        return run.stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results")
-    return (git("rev-parse", "--short=12", "HEAD") or "unknown") + ("-dirty" if changed else "")
 
 
 def record(name: str, values: Mapping[str, Value | Timing], folder: Path = RESULTS) -> dict[str, Value]:
