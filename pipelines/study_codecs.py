@@ -84,7 +84,7 @@ class Outcome:
 
 
 def own_tasks(psnr: Sequence[float], with_cameras: bool) -> tuple[list[Task], list[Task]]:
-    """scenepress at every rate: the presets and Settings.psnr in between. With cameras, also the presets without."""
+    """scenepress at every rate: the presets and Settings.psnr in between; with cameras, presets without too."""
     between = {f"psnr {x:g}": dataclasses.replace(PRESETS["balanced"], name="", psnr=x) for x in psnr}
     ordered = sorted((PRESETS | between).items(), key=lambda item: item[1].psnr)
     own = [Task("scenepress", name, "scenepress", value, uses_cameras=with_cameras) for name, value in ordered]

@@ -138,8 +138,8 @@ def write(folder: Path, rows: Sequence[Row], left_out: Sequence[LeftOut]) -> Non
         "# Rate and distortion\n",
         "Written by `python -m pipelines.rate_distortion`; [what is measured](../../rate_distortion.md).",
         "PSNR, SSIM and FLIP are against renders of the source; photographs are held-out ones, and the loss is",
-        "against the source's own PSNR on them. Times are of a machine that may have been busy: see `load_average` in",
-        "rows.jsonl. Every row has the commit that it was made by there.\n",
+        "against the source's own PSNR on them. Times are of a machine that may have been busy: see",
+        "`load_average` in rows.jsonl. Every row has the commit that it was made by there.\n",
     ]
     parts += _targets(rows)
     for scene in dict.fromkeys(row.scene for row in rows):
@@ -230,6 +230,8 @@ def judged(points: Sequence[tuple[float, float]]) -> tuple[str, str, str]:
     if ratio is None:
         best = min(points, key=lambda p: p[1])
         if all(p[1] > TARGET_LOSS for p in points):
+            if best[0] > TARGET_RATIO:
+                return "-", shown_loss, f"no larger file than 1/{best[0]:.1f} was tried"
             return "-", shown_loss, f"missed: {best[1]:.3f} dB lost even at 1/{best[0]:.1f}"
         largest = max(p[0] for p in points)
         if largest >= TARGET_RATIO:
