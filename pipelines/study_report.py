@@ -124,11 +124,12 @@ def _rounded(row: Row) -> dict[str, str | int | float | bool | None]:
 
 
 def latest(rows: Sequence[Row]) -> list[Row]:
-    """The last row of every scene, codec and setting, in order of their first appearance."""
+    """The last row of every scene, codec and setting; by first appearance of scene and codec, then by bytes."""
     found: dict[tuple[str, str, str], Row] = {}
     for row in rows:
         found[row.scene, row.codec, row.setting] = row
-    return list(found.values())
+    codecs = list(dict.fromkeys((scene, codec) for scene, codec, _ in found))
+    return sorted(found.values(), key=lambda row: (codecs.index((row.scene, row.codec)), row.bytes))
 
 
 def write(folder: Path, rows: Sequence[Row], left_out: Sequence[LeftOut]) -> None:
