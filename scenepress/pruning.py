@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress import api, quality, scene_ops
 from scenepress import cameras as made_up
-from scenepress import quality
 from scenepress.codecs import encoder
 from scenepress.scene import Camera, Splats
 
@@ -51,20 +51,13 @@ def removal_order(
 
     Splats that are not finite come first. cameras: None for made-up ones, which see all sides.
     """
-    finite = scene_is_finite(scene)
+    finite = ~scene_ops.invalid_mask(scene)
     removal = np.zeros(len(scene))
     if finite.any():
         removal[finite] = encoder.measure(scene.take(np.flatnonzero(finite)), cameras).removal
     removal[~finite] = -1.0
     order = np.argsort(removal, kind="stable")
     return order, np.maximum(removal[order], 0.0)
-
-
-def scene_is_finite(scene: Splats) -> NDArray[np.bool_]:
-    """Mask [N] of what can be drawn."""
-    from scenepress.scene_ops import invalid_mask
-
-    return ~invalid_mask(scene)
 
 
 def to_share(
@@ -179,8 +172,7 @@ def _pruned(kept: Splats, error: float, model_psnr: float, views: int) -> Pruned
 def _views(scene: Splats, cameras: Sequence[Camera] | None) -> list[Camera]:
     if not cameras:
         return made_up.synthesize(scene, VIEWS, WIDTH) if len(scene) else []
-    count = min(len(cameras), VIEWS)
-    return [cameras[(2 * k + 1) * len(cameras) // (2 * count)] for k in range(count)]
+    return api.choose(cameras, VIEWS)
 
 
 def _error(scene: Splats, kept: Splats, views: Sequence[Camera]) -> float:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from scenepress.kernels.reference_render import rotation_matrices
 from scenepress.learned.state import NAMES, State
 
 SHRINK = 1.6
@@ -63,18 +64,6 @@ def logit(opacity: float) -> float:
     return math.log(opacity / (1 - opacity))
 
 
-def turns(quats: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Rotation matrices, float64 [N, 3, 3], of quaternions [N, 4] of any length but zero."""
-    q = quats.astype(np.float64)
-    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.array(rows).reshape(3, 3, -1).transpose(2, 0, 1)
-
-
 def _faint(state: State, opacity: float) -> NDArray[np.bool_]:
     return np.asarray(state.values["opacity_logits"] < logit(opacity))
 
@@ -90,7 +79,8 @@ def _halves(state: State, index: NDArray[np.intp], seed: list[int]) -> list[dict
     for _ in range(2):
         rows = _rows(state, index)
         offsets = random.standard_normal((len(index), 3)) * np.exp(rows["log_scales"].astype(np.float64))
-        moved = rows["means"] + np.einsum("nij,nj->ni", turns(rows["quats"]), offsets)
+        turns = rotation_matrices(rows["quats"].astype(np.float64))
+        moved = rows["means"] + np.einsum("nij,nj->ni", turns, offsets)
         rows["means"] = moved.astype(np.float32)
         rows["log_scales"] = rows["log_scales"] - np.float32(np.log(SHRINK))
         out.append(rows)

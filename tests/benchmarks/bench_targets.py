@@ -12,16 +12,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import PIL.Image
 
-from scenepress import api, pruning, quality, significance
-from scenepress.cameras import read_cameras
+from scenepress import api, photographs, pruning, quality, significance
 from scenepress.codecs import encoder
 from scenepress.formats import table
-from scenepress.render import rasterize
+from scenepress.learned.train import View
 from scenepress.scene import Camera, Splats
 from tests.benchmarks import harness
 
@@ -36,8 +33,8 @@ HOLD_OUT = 8
 KEPT = (0.8, 0.6, 0.4)
 SHARES = (35, 60, 80, 150)
 """Of the raw .ply, as 1 / share; the first has a target."""
-PHOTOGRAPHS = {"plush": ("plush/transforms.json", 494, 0.0), "lego": ("lego/transforms_train.json", 400, 1.0)}
-"""Camera file, width of the renders in pixels, grey value behind."""
+PHOTOGRAPHS = {"plush": (494, 0.0), "lego": (400, 1.0)}
+"""Width of the renders in pixels, grey value behind."""
 
 
 def main() -> None:
@@ -110,14 +107,16 @@ def trial(
 
 def measure_photographs(name: str, scene: Splats, raw_bytes: int) -> None:
     """Loss of compression to several shares of the raw file."""
-    training, held_out, photographs, rear = views_of(name)
-    whole = against(scene, held_out, photographs, rear)
+    training, held_out, rear = views_of(name)
+    whole = against(scene, held_out, rear)
     for share in SHARES:
         wanted = raw_bytes // share
         data = api.compress(scene, target_bytes=wanted, cameras=training, measure=False)
         decoded = api.decompress(data)
-        psnr = against(decoded, held_out, photographs, rear)
-        renders = quality.compare(scene, decoded, held_out, background=(rear, rear, rear), perceptual=False).psnr
+        psnr = against(decoded, held_out, rear)
+        renders = quality.compare(
+            scene, decoded, [view.camera for view in held_out], background=rear, perceptual=False
+        ).psnr
         harness.record("targets", {
             "case": "photographs", "scene": name, "raw_bytes": raw_bytes, "share": share, "bytes": len(data),
             "splats": len(scene), "kept": len(decoded), "renders_psnr": renders, "photo_psnr": whole,
@@ -125,21 +124,18 @@ def measure_photographs(name: str, scene: Splats, raw_bytes: int) -> None:
         })  # fmt: skip
 
 
-Views = tuple[list[Camera], list[Camera], list[np.ndarray], float]
-
-
-def views_of(name: str) -> Views:
-    """Training views, held-out views and their photographs, and what is behind them."""
-    file, width, rear = PHOTOGRAPHS[name]
-    cameras = sorted(read_cameras(DATA / "multiview" / file, width), key=lambda camera: camera.name)
-    held_out, training = cameras[::HOLD_OUT], [c for k, c in enumerate(cameras) if k % HOLD_OUT]
-    return training, held_out, [photograph((DATA / "multiview" / file).parent, c, rear) for c in held_out], rear
+def views_of(name: str) -> tuple[list[Camera], list[View], tuple[float, float, float]]:
+    """Cameras of the training views, held-out views, and what is behind them."""
+    width, rear = PHOTOGRAPHS[name]
+    views = photographs.load_views(DATA / "multiview" / name, width=width, background=(rear, rear, rear))
+    training, held_out = photographs.split(views, HOLD_OUT)
+    return [view.camera for view in training], held_out, (rear, rear, rear)
 
 
 def measure_pruning(name: str, scene: Splats) -> None:
     """Loss of pruning by removal error and by the global score."""
-    training, held_out, photographs, rear = views_of(name)
-    whole = against(scene, held_out, photographs, rear)
+    training, held_out, rear = views_of(name)
+    whole = against(scene, held_out, rear)
     order = np.argsort(significance.global_score(significance.measure(scene, training), scene))
     for share in KEPT:
         by_score = scene.take(np.sort(order[len(scene) - round(share * len(scene)) :]))
@@ -147,7 +143,7 @@ def measure_pruning(name: str, scene: Splats) -> None:
             ("removal error", pruning.to_share(scene, share, training).scene),
             ("global score", by_score),
         ):
-            psnr = against(kept, held_out, photographs, rear)
+            psnr = against(kept, held_out, rear)
             harness.record("targets", {
                 "case": "pruning", "scene": name, "method": method, "splats": len(scene), "kept": len(kept),
                 "share": share, "photo_psnr": whole, "pruned_psnr": psnr, "loss_db": whole - psnr,
@@ -155,24 +151,11 @@ def measure_pruning(name: str, scene: Splats) -> None:
             })  # fmt: skip
 
 
-def photograph(folder: Path, camera: Camera, rear: float) -> np.ndarray:
-    """float32 [H, W, 3] in the size of the camera."""
-    path = next(p for p in (folder / camera.name, folder / f"{camera.name}.png") if p.is_file())
-    image = PIL.Image.open(path)
-    array = np.asarray(image, np.float32) / 255
-    if array.shape[2] == 4:
-        array = array[..., :3] * array[..., 3:] + rear * (1 - array[..., 3:])
-    small = PIL.Image.fromarray(np.round(array * 255).astype(np.uint8))
-    return np.asarray(small.resize((camera.width, camera.height), PIL.Image.Resampling.BOX), np.float32) / 255
-
-
-def against(scene: Splats, cameras: Sequence[Camera], images: Sequence[np.ndarray], rear: float) -> float:
+def against(scene: Splats, views: Sequence[View], rear: tuple[float, float, float]) -> float:
     """Mean of the views' PSNR, dB."""
-    values = []
-    for camera, image in zip(cameras, images, strict=True):
-        color = rasterize(scene, camera, background=(rear, rear, rear)).color
-        values.append(quality.psnr(np.clip(color, 0, 1), image))
-    return float(np.mean(values))
+    fit = photographs.evaluate(scene, views, rear)
+    assert fit is not None
+    return fit.mean_view_psnr
 
 
 if __name__ == "__main__":
