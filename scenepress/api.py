@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from scenepress.errors import BitstreamError
 from scenepress.files import PathLike, named, require_regular, write_whole
 from scenepress.inspection import Inspection, describe, describe_press
 from scenepress.scene import Axes, Camera, Splats
+
+if TYPE_CHECKING:
+    from scenepress.distillation import Distillation
 
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 """How small, or how good. "lossless" keeps every bit and the order of the splats."""
@@ -66,6 +69,7 @@ def compress(
     target_psnr: float | None = None,
     cameras: Sequence[Camera] | None = None,
     keep_order: bool = False,
+    distill: Distillation | None = None,
     source: PathLike = "",
     measure: bool = True,
     progress: Progress | None = None,
@@ -81,25 +85,32 @@ def compress(
         cameras: where the scene will be seen from, in the scene's axes: they guide the allocation of
             bits and the measurement. None: cameras made up from the scene (docs/cameras.md).
         keep_order: decode the splats in their order here; costs bytes. "lossless" always does.
+        distill: train what is left of the scene to look like it; minutes instead of seconds, for about half the
+            bytes (docs/distillation.md). None: encode the splats as they are.
         source: the file the scene came from, for the metadata: only its name and suffix are kept.
         measure: decode and render a few views, and store the quality found in the file.
         progress: told how far the work is.
 
     Raises:
         TargetError: a target that is out of reach; the message says what is not.
+        FormatError: a checkpoint of distillation that is damaged, or not of this run.
+        TrainingError: distillation came upon numbers that are not finite.
         ValueError: two targets, or one that is not positive. Cameras that see nothing of the scene. Or a lossy
             preset, and splats with values that are not finite or absurdly large, such as scene_ops.audit() counts;
             the message says of which attributes and how many.
     """
     goal = _goal(preset, target_bytes, target_psnr)
+    if distill is not None and preset == "lossless":
+        raise ValueError("lossless keeps every bit: nothing to distill")
     if cameras:
         require_seen(scene, cameras)
     report = progress or _silent
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
     description = _describe(scene, preset, source)
     data = _encode(
-        scene, preset, goal, cameras, keep_order, description, lambda what, done: report(what, encoding * done)
-    )
+        scene, preset, goal, cameras, keep_order, distill, description,
+        lambda what, done: report(what, encoding * done),
+    )  # fmt: skip
     if measure and len(scene):
         record = measure_quality(
             scene, decompress(data), cameras, lambda what, done: report(what, 0.8 + 0.2 * done)
@@ -288,6 +299,7 @@ def _encode(
     goal: _Goal,
     cameras: Sequence[Camera] | None,
     keep_order: bool,
+    distill: Distillation | None,
     description: metadata.Metadata,
     progress: Progress,
 ) -> bytes:
@@ -305,17 +317,28 @@ def _encode(
     settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order)
     if goal != _Goal(None, None) and len(scene):
         settings = dataclasses.replace(settings, name="")  # A point of its own between the presets.
+    whole, sensitivities = scene, None
+    if distill is not None and len(scene):
+        from scenepress import distillation
+
+        report, progress = progress, lambda what, done: report(what, 0.9 + 0.1 * done)
+        found = distillation.distill(
+            scene, distill, settings, cameras, goal.bytes, lambda what, done: report(what, 0.9 * done)
+        )
+        scene, sensitivities, settings = found.scene, found.sensitivities, found.settings
     if goal.bytes is not None and len(scene):
         return splats.encode_to_size(
-            scene, goal.bytes, settings, cameras=cameras, description=description,
+            scene, goal.bytes, settings, cameras=cameras, sensitivities=sensitivities, description=description,
             reserve=_record_bytes(), progress=progress,
         )  # fmt: skip
     if goal.psnr is not None and len(scene):
         return splats.encode_to_quality(
-            scene, goal.psnr, lambda data: measure_quality(scene, decompress(data), cameras).psnr, settings,
-            cameras=cameras, description=description, progress=progress,
+            scene, goal.psnr, lambda data: measure_quality(whole, decompress(data), cameras).psnr, settings,
+            cameras=cameras, sensitivities=sensitivities, description=description, progress=progress,
         )  # fmt: skip
-    return splats.encode(scene, settings, cameras=cameras, description=description, progress=progress)
+    return splats.encode(
+        scene, settings, cameras=cameras, sensitivities=sensitivities, description=description, progress=progress
+    )
 
 
 def _record_bytes() -> int:

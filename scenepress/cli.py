@@ -98,6 +98,16 @@ class Compress:
     """Instead of a preset: renders within 0.1 dB of this PSNR against the source's."""
     cameras: CameraFile = None
     """transforms.json, cameras.json or a COLMAP folder: where the scene is seen from."""
+    distill: Annotated[int | None, _count("N")] = None
+    """Train the splats that are left for N steps to look like the scene: minutes for half the bytes."""
+    images: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """With --distill: photographs of --cameras to look like, instead of the scene's own renders."""
+    seed: Annotated[int, _required("N")] = 0
+    """With --distill: the same seed, scene and machine give the same file."""
+    checkpoint: Annotated[Path | None, arg(metavar="FILE.npz")] = None
+    """With --distill: write the state of the work there every 200 steps."""
+    resume: bool = False
+    """With --distill: go on from --checkpoint."""
     keep_order: bool = False
     """Decode the splats in the order they have in IN (lossless always does)."""
     drop_invalid: bool = False

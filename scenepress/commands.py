@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scenepress import __version__, api, cli, container, metadata, printing, quality, report
+from scenepress import (
+    __version__,
+    api,
+    checks,
+    cli,
+    container,
+    distill_options,
+    metadata,
+    printing,
+    quality,
+    report,
+)
 from scenepress.cli import UsageError
 from scenepress.errors import FormatError, TargetError
 from scenepress.files import write_whole
@@ -18,10 +28,10 @@ from scenepress.inspection import file_size
 from scenepress.report.build import Encoding, build
 from scenepress.scene import Camera, Splats
 
-BLACK, WHITE, GREY = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)
-BACKGROUNDS: dict[str, quality.Background | None] = {"both": None, "black": BLACK, "white": WHITE, "grey": GREY}
+if TYPE_CHECKING:
+    from scenepress.distillation import Distillation
+
 COMPARE_VIEWS, COMPARE_WIDTH, RENDER_WIDTH = 8, 400, 800
-MAX_VIEWS, MAX_WIDTH = 10_000, 16_384
 MAX_TARGET = 1_000_000
 MAX_LOSS = 100.0
 POOR_DB = 8.0  # below what a preset aims at: real scenes stay within 6.
@@ -60,15 +70,16 @@ def compress(command: cli.Compress) -> None:
     """Compress, measure, write; then say what came out."""
     _require_distinct_outputs(command)
     _require_targets(command)
-    scene = _load(command.source, command.drop_invalid, refuse=command.preset != "lossless")
+    distill_options.require_sense(command)
+    scene = checks.load(command.source, command.drop_invalid, refuse=command.preset != "lossless")
     if command.report and not len(scene):
         raise FormatError(f"{command.source}: an empty scene has nothing to show in a report")
-    cameras = _cameras(command.cameras, scene) if command.cameras else None
-    _require_measurable(cameras or [])
-    encoding = _encode(command, scene, cameras)
+    cameras = checks.read_cameras_of(command.cameras, scene) if command.cameras else None
+    checks.require_measurable(cameras or [])
+    encoding = _encode(command, scene, cameras, distill_options.plan_of(command, scene))
     record = None
     if len(scene):
-        with _progress() as progress:
+        with checks.progress() as progress:
             record = api.measure_quality(scene, encoding.decoded, cameras, progress)
         data = api.with_quality(encoding.data, record)
         encoding = dataclasses.replace(encoding, data=data)
@@ -119,8 +130,8 @@ def prune(command: cli.Prune) -> None:
     from scenepress import pruning
     from scenepress.formats import table
 
-    _require_other_file(command.source, command.output)
-    _require_writable(command.output)
+    checks.require_other_file(command.source, command.output)
+    checks.require_writable(command.output)
     if (command.keep is None) == (command.max_loss_db is None):
         raise UsageError("prune: give --keep SHARE or --max-loss-db DB")
     if command.keep is not None and not 0 < command.keep <= 1:
@@ -130,12 +141,12 @@ def prune(command: cli.Prune) -> None:
     model = pruning.MODEL_PSNR if command.model_psnr is None else command.model_psnr
     if not 0 < model < MAX_LOSS:
         raise UsageError(f"--model-psnr {model:g}: must be between 0 and {MAX_LOSS:g}")
-    scene = _load(command.source, command.drop_invalid, refuse=True)
+    scene = checks.load(command.source, command.drop_invalid, refuse=True)
     if not len(scene):
         raise FormatError(f"{command.source}: an empty scene has nothing to leave out")
-    cameras = _cameras(command.cameras, scene) if command.cameras else None
-    _require_measurable(cameras or [])
-    with _progress() as progress:
+    cameras = checks.read_cameras_of(command.cameras, scene) if command.cameras else None
+    checks.require_measurable(cameras or [])
+    with checks.progress() as progress:
         if command.keep is not None:
             found = pruning.to_share(scene, command.keep, cameras, model_psnr=model, progress=progress)
         else:
@@ -164,7 +175,6 @@ def _warn_of_poor_quality(command: cli.Compress, record: metadata.Quality) -> No
 
     if command.target_mb is not None or command.target_psnr is not None:
         return  # Nobody promised more.
-
     aim = presets.PRESETS[command.preset].psnr if command.preset != "lossless" else 0.0
     if record.psnr < aim - POOR_DB:
         cli.warn(
@@ -177,8 +187,8 @@ def decompress(command: cli.Decompress) -> None:
     """Decode and write."""
     from scenepress.formats import table
 
-    _require_other_file(command.source, command.output)
-    _require_writable(command.output)
+    checks.require_other_file(command.source, command.output)
+    checks.require_writable(command.output)
     if command.levels is not None and command.levels < 1:
         raise UsageError(f"--levels {command.levels}: at least 1")
     data = api.read_press(command.source)
@@ -198,9 +208,9 @@ def convert(command: cli.Convert) -> None:
     """Read and write."""
     from scenepress.formats import table
 
-    _require_other_file(command.source, command.output)
-    _require_writable(command.output)
-    table.write(_load(command.source, command.drop_invalid), command.output)
+    checks.require_other_file(command.source, command.output)
+    checks.require_writable(command.output)
+    table.write(checks.load(command.source, command.drop_invalid), command.output)
 
 
 def inspect(command: cli.Inspect) -> None:
@@ -214,21 +224,22 @@ def inspect(command: cli.Inspect) -> None:
 
 def compare(command: cli.Compare) -> None:
     """Render both scenes and print how far apart they are."""
-    _require_range("--views", command.views, MAX_VIEWS)
-    _require_range("--size", command.size, MAX_WIDTH)
-    a, b = _load(command.a), _load(command.b)
+    checks.require_range("--views", command.views, checks.MAX_VIEWS)
+    checks.require_range("--size", command.size, checks.MAX_WIDTH)
+    a, b = checks.load(command.a), checks.load(command.b)
     if not len(a):
         raise FormatError(f"{command.a}: an empty scene is no reference to compare with")
     if command.cameras:
-        cameras = _cameras(command.cameras, a, command.size)
+        cameras = checks.read_cameras_of(command.cameras, a, command.size)
         cameras = api.choose(cameras, command.views or len(cameras))
     else:
         from scenepress.cameras import synthesize
 
         cameras = list(synthesize(a, command.views or COMPARE_VIEWS, command.size or COMPARE_WIDTH))
-    _require_measurable(cameras)
-    with _progress() as progress:
-        result = quality.compare(a, b, cameras, background=BACKGROUNDS[command.background], progress=progress)
+    checks.require_measurable(cameras)
+    with checks.progress() as progress:
+        rear = checks.BACKGROUNDS[command.background]
+        result = quality.compare(a, b, cameras, background=rear, progress=progress)
     pair = printing.Pair(
         a=str(command.a),
         b=str(command.b),
@@ -258,16 +269,16 @@ def render(command: cli.Render) -> None:
     kind = IMAGE_FORMATS.get(command.output.suffix.lower())
     if kind is None:
         raise UsageError(f"{command.output}: images are written as {', '.join(IMAGE_FORMATS)}")
-    _require_other_file(command.source, command.output)
+    checks.require_other_file(command.source, command.output)
     if command.camera is not None:
         for file in (command.camera, command.camera.rsplit(":", 1)[0]):
-            _require_other_file(Path(file), command.output)
-    _require_place(command.output)
-    _require_range("--size", command.size, MAX_WIDTH)
-    scene = _load(command.source)
+            checks.require_other_file(Path(file), command.output)
+    checks.require_place(command.output)
+    checks.require_range("--size", command.size, checks.MAX_WIDTH)
+    scene = checks.load(command.source)
     factor = scene_ops.viewing_scale(scene)
     camera = scene_ops.enlarge_camera(_camera(command, scene), factor)
-    background = BACKGROUNDS[command.background] or BLACK
+    background = checks.BACKGROUNDS[command.background] or checks.BLACK
     image = rasterize(scene_ops.enlarge(scene, factor), camera, background=background)
     buffer = io.BytesIO()
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
@@ -275,9 +286,11 @@ def render(command: cli.Render) -> None:
     write_whole(command.output, buffer.getvalue())
 
 
-def _encode(command: cli.Compress, scene: Splats, cameras: Sequence[Camera] | None) -> Encoding:
+def _encode(
+    command: cli.Compress, scene: Splats, cameras: Sequence[Camera] | None, distill: Distillation | None
+) -> Encoding:
     """Compress, and decode again to see what came of it; timed."""
-    with _progress() as progress:
+    with checks.progress() as progress:
         start = time.perf_counter()
         try:
             data = api.compress(
@@ -287,6 +300,7 @@ def _encode(command: cli.Compress, scene: Splats, cameras: Sequence[Camera] | No
                 target_psnr=command.target_psnr,
                 cameras=cameras,
                 keep_order=command.keep_order,
+                distill=distill,
                 source=command.source,
                 measure=False,
                 progress=progress,
@@ -296,40 +310,6 @@ def _encode(command: cli.Compress, scene: Splats, cameras: Sequence[Camera] | No
         encoded = time.perf_counter()
     decoded = api.decompress(data)
     return Encoding(_aim(command), data, decoded, encoded - start, time.perf_counter() - encoded)
-
-
-def _load(path: Path, drop_invalid: bool = False, *, refuse: bool = False) -> Splats:
-    """Read a scene, and drop, refuse or at least say what is wrong with it."""
-    from scenepress import scene_ops
-
-    scene = api.load(path)
-    found = scene_ops.audit(scene)
-    if not found.invalid:
-        return scene
-    if not drop_invalid:
-        if refuse:
-            raise FormatError(
-                f"{path}: {found}; --drop-invalid leaves them out, --preset lossless keeps them"
-            )
-        cli.warn(f"{path}: {found}")
-        return scene
-    cli.warn(f"{path}: {found}; left out")
-    return scene_ops.drop_invalid(scene)
-
-
-def _cameras(path: Path, scene: Splats, width: int | None = None) -> list[Camera]:
-    """The cameras of a file, in the axes of the scene."""
-    from scenepress.cameras import read_cameras
-
-    cameras = list(read_cameras(path, width))
-    if not cameras:
-        raise FormatError(f"{path}: holds no camera")
-    cameras = [api.camera_in_axes(camera, scene.axes) for camera in cameras]
-    try:
-        api.require_seen(scene, cameras)
-    except ValueError as error:
-        raise FormatError(f"{path}: {error}") from None
-    return cameras
 
 
 def _camera(command: cli.Render, scene: Splats) -> Camera:
@@ -343,7 +323,7 @@ def _camera(command: cli.Render, scene: Splats) -> Camera:
     file, view = command.camera, ""
     if not os.path.exists(file) and ":" in file:
         file, view = file.rsplit(":", 1)
-    cameras = _cameras(Path(file), scene, command.size)
+    cameras = checks.read_cameras_of(Path(file), scene, command.size)
     names = [camera.name for camera in cameras]
     if view in names:
         return cameras[names.index(view)]
@@ -366,7 +346,7 @@ def _report(
     chosen = api.choose(chosen, COMPARE_VIEWS)
     origin = f"from {command.cameras.name}" if command.cameras else "made up from the scene"
     rear = _background_name(command.background)
-    with _progress() as progress:
+    with checks.progress() as progress:
         return build(
             command.source.name,
             scene,
@@ -374,15 +354,10 @@ def _report(
             [encoding],
             chosen,
             cameras_note=f"{len(chosen)} views {origin}, {chosen[0].width} pixels wide, over {rear}.",
-            background=BACKGROUNDS[command.background],
+            background=checks.BACKGROUNDS[command.background],
             producer=f"scenepress {__version__}",
             progress=progress,
         )
-
-
-def _require_other_file(source: Path, output: Path) -> None:
-    if os.path.realpath(source) == os.path.realpath(output):
-        raise UsageError(f"{output} is the input: name another output")
 
 
 def _require_distinct_outputs(command: cli.Compress) -> None:
@@ -397,65 +372,12 @@ def _require_distinct_outputs(command: cli.Compress) -> None:
         if command.report.suffix.lower() == ".json":
             raise UsageError("--report FILE must not end in .json: that is where its twin goes")
         outputs += [command.report, command.report.with_suffix(".json")]
+    if command.checkpoint:
+        outputs.append(command.checkpoint)
     for k, output in enumerate(outputs):
         for source in (command.source, command.cameras):
             if source is not None:
-                _require_other_file(source, output)
+                checks.require_other_file(source, output)
         if os.path.realpath(output) in map(os.path.realpath, outputs[:k]):
-            raise UsageError(f"{output} is another output: name another report")
-        _require_place(output)
-
-
-def _require_place(output: Path) -> None:
-    """Say that nothing can be written there before the work rather than after it."""
-    folder = Path(os.path.realpath(output)).parent  # Links are followed, and the file is replaced where it is.
-    if not output.parent.is_dir() or not folder.is_dir():
-        problem = errno.ENOENT
-    elif output.is_dir():
-        problem = errno.EISDIR
-    elif (output.is_file() or not output.exists()) and not os.access(folder, os.W_OK | os.X_OK):
-        problem = errno.EACCES
-    else:
-        return
-    raise OSError(problem, os.strerror(problem), str(output))
-
-
-def _require_writable(output: Path) -> None:
-    """Refuse an unknown suffix before the work rather than after it."""
-    from scenepress.formats import table
-
-    if output.suffix.lower() == ".press":
-        raise UsageError(f"{output}: .press files are written by `scenepress compress`")
-    found = table.by_suffix(output)
-    if found is None or found.write is None:
-        known = ", ".join(suffix for f in table.FORMATS if f.write for suffix in f.suffixes)
-        raise UsageError(f"{output}: cannot write this file type; known are {known}")
-    if found.name != "sog folder":  # Whose folder is made.
-        _require_place(output)
-
-
-def _require_measurable(cameras: Sequence[Camera]) -> None:
-    for camera in cameras:
-        if min(camera.width, camera.height) < quality.SSIM_MIN_SIDE:
-            size = f"{camera.width} x {camera.height} pixels"
-            raise UsageError(f"views of {size} are too small: {quality.SSIM_MIN_SIDE} a side are needed")
-
-
-def _require_range(option: str, value: int | None, most: int) -> None:
-    if value is not None and not 1 <= value <= most:
-        raise UsageError(f"{option} {value}: must be in 1..{most}")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[quality.Progress]:
-    """A bar on a terminal's stderr, shown only once the work has taken 2 seconds."""
-    from tqdm import tqdm
-
-    layout = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}, {remaining} to go"
-    with tqdm(total=1.0, delay=2, disable=None, leave=False, bar_format=layout) as bar:
-
-        def show(what: str, done: float) -> None:
-            bar.set_description_str(what, refresh=False)
-            bar.update(max(0.0, done - bar.n))
-
-        yield show
+            raise UsageError(f"{output} is another output: name another one")
+        checks.require_place(output)

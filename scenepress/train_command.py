@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scenepress import cli, commands, photographs, printing, quality
+from scenepress import checks, cli, photographs, printing, quality
 from scenepress.cli import UsageError
 from scenepress.errors import FormatError
 from scenepress.files import require_regular, whole_file
@@ -31,7 +31,7 @@ def train(command: cli.Train) -> None:
         FormatError, TrainingError, OSError: as the library raises them.
     """
     _require_sense(command)
-    background = commands.BACKGROUNDS[command.background] or commands.BLACK
+    background = checks.BACKGROUNDS[command.background] or checks.BLACK
     views = photographs.load_views(
         command.data, images=command.images, width=command.width, background=background
     )
@@ -80,7 +80,7 @@ def _run(
     """Train, from the checkpoint on if so asked, and write checkpoints."""
     name = f"{identify(views, settings)} {origin} {len(scene)}"
     found = _resumed(command.checkpoint, name) if command.resume and command.checkpoint else None
-    with commands._progress() as progress:
+    with checks.progress() as progress:
         return run(
             views,
             scene,
@@ -115,7 +115,7 @@ def _start(command: cli.Train, views: Sequence[View]) -> tuple[Splats, str]:
         cameras = [view.camera for view in views]
         places, colors = initial.random_points(cameras, min(RANDOM_POINTS, command.max_splats), command.seed)
         return initial.splats_at(places, colors), "random points"
-    commands._require_other_file(path, command.output)
+    checks.require_other_file(path, command.output)
     points = photographs.read_points(path)
     places, colors = points.positions, points.colors
     if len(places) > command.max_splats:
@@ -126,12 +126,12 @@ def _start(command: cli.Train, views: Sequence[View]) -> tuple[Splats, str]:
 
 def _require_sense(command: cli.Train) -> None:
     """Refuse before the work what cannot be done after it."""
-    commands._require_writable(command.output)
-    commands._require_other_file(command.data, command.output)
-    commands._require_range("--width", command.width, commands.MAX_WIDTH)
-    commands._require_range("--steps", command.steps, MAX_STEPS)
-    commands._require_range("--max-splats", command.max_splats, MAX_SPLATS)
-    commands._require_range("--checkpoint-every", command.checkpoint_every, MAX_STEPS)
+    checks.require_writable(command.output)
+    checks.require_other_file(command.data, command.output)
+    checks.require_range("--width", command.width, checks.MAX_WIDTH)
+    checks.require_range("--steps", command.steps, MAX_STEPS)
+    checks.require_range("--max-splats", command.max_splats, MAX_SPLATS)
+    checks.require_range("--checkpoint-every", command.checkpoint_every, MAX_STEPS)
     if not 0 <= command.sh_degree <= 3:
         raise UsageError(f"--sh-degree {command.sh_degree}: must be in 0..3")
     if command.hold_out < 0 or command.hold_out == 1:
@@ -143,4 +143,4 @@ def _require_sense(command: cli.Train) -> None:
     if command.checkpoint is not None:
         if command.checkpoint.suffix.lower() != ".npz":  # Lest a mistake replaces a file of the data.
             raise UsageError(f"--checkpoint {command.checkpoint}: its name must end in .npz")
-        commands._require_place(command.checkpoint)
+        checks.require_place(command.checkpoint)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from scenes import cloud
 
-from scenepress import api, cli, commands, container, metadata, usage
+from scenepress import api, checks, cli, container, metadata, usage
 from scenepress.codecs import presets
 from scenepress.formats import table
 from scenepress.scene import Splats
@@ -658,7 +658,7 @@ def test_progress_waits_two_seconds_and_for_a_terminal(monkeypatch: pytest.Monke
     monkeypatch.setattr("tqdm.std.time", lambda: clock[0])
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        with commands._progress() as progress:
+        with checks.progress() as progress:
             progress("encoding", 0.1)
             clock[0] += 1.9
             progress("encoding", 0.5)

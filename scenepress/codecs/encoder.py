@@ -78,12 +78,17 @@ class Prepared:
 
 
 def encode(
-    splats: Splats, settings: Settings, views: Sequence[Camera] | None, progress: Callable[[str, float], None]
+    splats: Splats,
+    settings: Settings,
+    views: Sequence[Camera] | None,
+    progress: Callable[[str, float], None],
+    sensitivities: Sensitivities | None = None,
 ) -> list[Chunk]:
     """All chunks but the metadata; see codecs.splats.encode."""
     require_valid(splats)
     progress("measuring", 0.0)
-    sensitivities = measure(splats, views)
+    if sensitivities is None:
+        sensitivities = measure(splats, views)
     progress("quantising", 0.3)
     prepared = prepare(splats, sensitivities, settings, sure=bool(views))
     return code(prepared, lambda what, done: progress(what, 0.5 + 0.5 * done))
@@ -93,7 +98,7 @@ def code(scene: Prepared, progress: Callable[[str, float], None]) -> list[Chunk]
     """The chunks of what prepare() returned, or trim()."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         progress("predicting", 0.0)
-        built = list(pool.map(lambda i: _build_tile(scene, i), range(len(scene.boxes))))
+        built = list(pool.map(lambda i: build_tile(scene, i), range(len(scene.boxes))))
         progress("modelling", 0.2)
         fitted = predictors.fit(
             [(tile, levels) for tile, levels, _ in built],
@@ -269,7 +274,7 @@ def _codes(box: TileBox, placed: Placed) -> tuple[NDArray[np.uint64], int]:
     return position.morton(placed.cells.astype(np.uint32), depth), depth
 
 
-def _build_tile(scene: Prepared, index: int) -> tuple[Tile, list[Level], I32]:
+def build_tile(scene: Prepared, index: int) -> tuple[Tile, list[Level], I32]:
     """The tile with all its lattice values, its levels, and the steps of its channels."""
     placed, source = scene.placed[index], scene.lattice
     rows = np.concatenate([p.rows for p in placed])

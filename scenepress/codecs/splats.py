@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from scenepress import __version__, container, metadata
+from scenepress.allocation import Sensitivities
 from scenepress.codecs import decoder, encoder, targets
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.container import Chunk, Container
@@ -29,6 +30,7 @@ def encode(
     settings: Settings = PRESETS["balanced"],
     *,
     cameras: Sequence[Camera] | None = None,
+    sensitivities: Sensitivities | None = None,
     description: Metadata | None = None,
     progress: Progress | None = None,
 ) -> bytes:
@@ -38,13 +40,14 @@ def encode(
         splats: finite values (scene_ops.drop_invalid); opacities may be infinite logits.
         settings: how small, how good.
         cameras: where the scene is looked at from, to measure what matters; synthesised if None.
+        sensitivities: of the splats, where they have been measured; None: measured here.
         description: metadata to carry; what the codec knows itself (count, axes, ...) is filled in.
         progress: told how far the work is.
 
     Raises:
         ValueError: values that are not finite.
     """
-    chunks = encoder.encode(splats, settings, cameras, progress or _silent)
+    chunks = encoder.encode(splats, settings, cameras, progress or _silent, sensitivities)
     return _file(splats, chunks, settings, description)
 
 
@@ -54,6 +57,7 @@ def encode_to_size(
     settings: Settings = PRESETS["balanced"],
     *,
     cameras: Sequence[Camera] | None = None,
+    sensitivities: Sensitivities | None = None,
     description: Metadata | None = None,
     reserve: int = 0,
     progress: Progress | None = None,
@@ -61,7 +65,7 @@ def encode_to_size(
     """A `.press` file of 99% to 100% of `wanted` - `reserve` bytes; `settings.psnr` plays no role.
 
     Args:
-        splats, settings, cameras, description, progress: see encode().
+        splats, settings, cameras, sensitivities, description, progress: see encode().
         wanted: bytes.
         reserve: bytes that will be added to the file.
 
@@ -69,7 +73,7 @@ def encode_to_size(
         ValueError: values that are not finite.
         TargetError: the scene cannot be made that small; the message says how small it can be.
     """
-    prepare, code = _coder(splats, settings, cameras, description, progress or _silent)
+    prepare, code = _coder(splats, settings, cameras, sensitivities, description, progress or _silent)
     return targets.of_size(prepare, code, len(splats), splats.sh_degree, wanted, reserve)
 
 
@@ -80,13 +84,14 @@ def encode_to_quality(
     settings: Settings = PRESETS["balanced"],
     *,
     cameras: Sequence[Camera] | None = None,
+    sensitivities: Sensitivities | None = None,
     description: Metadata | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """A `.press` file with the measured quality `wanted`, to 0.1 dB; `settings.psnr` plays no role.
 
     Args:
-        splats, settings, cameras, description, progress: see encode().
+        splats, settings, cameras, sensitivities, description, progress: see encode().
         wanted: dB.
         judge: the PSNR of a file, in dB.
 
@@ -94,7 +99,7 @@ def encode_to_quality(
         ValueError: values that are not finite.
         TargetError: the scene cannot be coded that well; the message says how well it can be.
     """
-    prepare, code = _coder(splats, settings, cameras, description, progress or _silent)
+    prepare, code = _coder(splats, settings, cameras, sensitivities, description, progress or _silent)
     return targets.of_quality(prepare, code, judge, wanted)
 
 
@@ -102,13 +107,14 @@ def _coder(
     splats: Splats,
     settings: Settings,
     cameras: Sequence[Camera] | None,
+    measured: Sensitivities | None,
     description: Metadata | None,
     progress: Progress,
 ) -> tuple[targets.Prepare, targets.Code]:
     """What a search tries: the scene is measured once."""
     encoder.require_valid(splats)
     progress("measuring", 0.0)
-    sensitivities = encoder.measure(splats, cameras)
+    sensitivities = encoder.measure(splats, cameras) if measured is None else measured
     tries = itertools.count(1)
 
     def prepare(psnr: float) -> encoder.Prepared:

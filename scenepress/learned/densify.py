@@ -20,7 +20,7 @@ SHRINK = 1.6
 
 def prune(state: State, opacity: float) -> None:
     """Drop splats fainter than `opacity`, 0 to 1."""
-    _keep(state, ~_faint(state, opacity))
+    keep(state, ~_faint(state, opacity))
 
 
 def multiply(state: State, threshold: float, small: float, opacity: float, limit: int, seed: list[int]) -> None:
@@ -44,7 +44,7 @@ def multiply(state: State, threshold: float, small: float, opacity: float, limit
     added = [_rows(state, clones), *_halves(state, splits, seed)]
     stays = ~faint
     stays[splits] = False
-    _keep(state, stays)
+    keep(state, stays)
     for rows in added:
         _append(state, rows)
     state.pull = np.zeros(len(state.values["means"]), np.float32)
@@ -87,7 +87,8 @@ def _halves(state: State, index: NDArray[np.intp], seed: list[int]) -> list[dict
     return out
 
 
-def _keep(state: State, mask: NDArray[np.bool_]) -> None:
+def keep(state: State, mask: NDArray[np.bool_]) -> None:
+    """Drop every splat that `mask`, [N], does not have."""
     for arrays in (state.values, state.first, state.second):
         for name in NAMES:
             arrays[name] = arrays[name][mask]

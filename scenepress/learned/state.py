@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
+from collections.abc import Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -18,6 +19,8 @@ NAMES = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
 """The arrays of a scene, which are what is trained."""
 _WIDTHS = {"means": (3,), "quats": (4,), "log_scales": (3,), "opacity_logits": (), "sh0": (3,), "shN": (None, 3)}
 _VERSION = 1
+MEMORY = "memory "
+"""What the names of State.memory begin with in a file."""
 
 
 @dataclasses.dataclass
@@ -39,16 +42,19 @@ class State:
     splats were last multiplied."""
     shown: F32
     """[N], how many of the views since then showed each splat."""
+    memory: dict[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
+    """What else the run must know to go on, by name."""
 
     def __len__(self) -> int:
         return len(self.pull)
 
     def splats(self) -> Splats:
         """The scene, sharing memory with the state."""
-        return _scene(self.values)
+        return as_splats(self.values)
 
 
-def _scene(values: dict[str, F32]) -> Splats:
+def as_splats(values: Mapping[str, F32]) -> Splats:
+    """The scene of these arrays, by NAMES, sharing memory with them."""
     return Splats(
         means=values["means"],
         quats=values["quats"],
@@ -64,7 +70,18 @@ def start(scene: Splats) -> State:
     values = {name: getattr(scene, name).copy() for name in NAMES}
     values["shN"] = np.zeros((len(scene), 0, 3), np.float32)
     first, second = ({name: np.zeros_like(array) for name, array in values.items()} for _ in range(2))
-    return State(0, len(scene), values, first, second, *(np.zeros(len(scene), np.float32) for _ in range(2)))
+    return State(0, len(scene), values, first, second, *_counters(len(scene)))
+
+
+def _counters(count: int) -> tuple[F32, F32]:
+    return np.zeros(count, np.float32), np.zeros(count, np.float32)
+
+
+def begin(scene: Splats) -> State:
+    """The state before the first step of a run that goes on from all of a scene: copies of its arrays."""
+    values = {name: np.array(getattr(scene, name), np.float32, order="C") for name in NAMES}
+    first, second = ({name: np.zeros_like(array) for name, array in values.items()} for _ in range(2))
+    return State(0, len(scene), values, first, second, *_counters(len(scene)))
 
 
 def raise_degree(state: State, degree: int) -> None:
@@ -86,6 +103,7 @@ def save(state: State, stream: BinaryIO, run: str) -> None:
         "pull": state.pull,
         "shown": state.shown,
     }
+    arrays |= {MEMORY + name: array for name, array in state.memory.items()}
     for name in NAMES:
         arrays |= {name: state.values[name], f"{name}_1": state.first[name], f"{name}_2": state.second[name]}
     np.savez(stream, **arrays)  # type: ignore[arg-type]
@@ -127,12 +145,19 @@ def _state(arrays: dict[str, NDArray[np.generic]], where: str) -> State:
             raise FormatError(f"{where}: {name} is not finite: damaged")
         return np.ascontiguousarray(array, np.float32)
 
+    def remembered(name: str) -> NDArray[np.float64]:
+        array = arrays[name]
+        if array.dtype != np.float64 or not np.isfinite(array).all():
+            raise FormatError(f"{where}: {name} is {array.dtype}, or not finite: damaged")
+        return np.asarray(array, np.float64)
+
     values, first, second = (
         {name: checked(name + suffix, _WIDTHS[name]) for name in NAMES} for suffix in ("", "_1", "_2")
     )
     for moments in (first, second):
         if moments["shN"].shape != values["shN"].shape:
             raise FormatError(f"{where}: moments and values of shN differ in shape: damaged")
-    _scene(values)  # Refuses impossible numbers of coefficients.
+    as_splats(values)  # Refuses impossible numbers of coefficients.
     counters = int(arrays["step"]), int(arrays["started_with"])
-    return State(*counters, values, first, second, checked("pull", ()), checked("shown", ()))
+    memory = {name.removeprefix(MEMORY): remembered(name) for name in arrays if name.startswith(MEMORY)}
+    return State(*counters, values, first, second, checked("pull", ()), checked("shown", ()), memory)

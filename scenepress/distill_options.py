@@ -1,0 +1,86 @@
+"""The options of `compress` that ask for distillation: what they must be, and what they ask for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from scenepress import checks, cli
+from scenepress.cli import UsageError
+from scenepress.scene import Splats
+
+if TYPE_CHECKING:
+    from scenepress.distillation import Distillation
+    from scenepress.learned.train import View
+
+MAX_STEPS = 1_000_000
+
+
+def require_sense(command: cli.Compress) -> None:
+    """Refuse options that make no sense without or with the others.
+
+    Raises:
+        UsageError: says which.
+    """
+    if command.distill is None:
+        given = {
+            "--images": command.images is not None,
+            "--checkpoint": command.checkpoint is not None,
+            "--resume": command.resume,
+            "--seed": command.seed != cli.Compress.seed,
+        }
+        for name, is_given in given.items():
+            if is_given:
+                raise UsageError(f"{name} is for distillation: give --distill N as well")
+        return
+    checks.require_range("--distill", command.distill, MAX_STEPS)
+    if command.preset == "lossless":
+        raise UsageError("--distill changes the scene, --preset lossless must not: give one of them")
+    if command.images is not None and command.cameras is None:
+        raise UsageError("--images needs --cameras FILE: where each of them was taken from")
+    if command.resume and command.checkpoint is None:
+        raise UsageError("--resume needs --checkpoint FILE to go on from")
+    if not 0 <= command.seed < 1 << 63:
+        raise UsageError(f"--seed {command.seed}: must be in 0..2^63-1")
+    if command.checkpoint is not None and command.checkpoint.suffix.lower() != ".npz":
+        raise UsageError(f"--checkpoint {command.checkpoint}: its name must end in .npz")
+
+
+def plan_of(command: cli.Compress, scene: Splats) -> Distillation | None:
+    """The distillation that is asked for, with its photographs; None if none is.
+
+    Raises:
+        FormatError: photographs that are missing, damaged or not of their cameras' shape.
+        OSError: a file cannot be read.
+    """
+    if command.distill is None:
+        return None
+    from scenepress.distillation import Distillation
+
+    background = checks.BACKGROUNDS[command.background] or checks.BLACK
+    return Distillation(
+        steps=command.distill,
+        seed=command.seed,
+        photographs=_photographs(command, scene, background) if command.images is not None else None,
+        background=background,
+        checkpoint=command.checkpoint,
+        resume=command.resume,
+    )
+
+
+def _photographs(command: cli.Compress, scene: Splats, background: tuple[float, float, float]) -> list[View]:
+    """The photographs of --cameras in --images, small enough to train with, in the axes of the scene."""
+    import dataclasses
+
+    from scenepress import api, photographs
+    from scenepress.cameras import read_cameras
+    from scenepress.distillation import PIXELS
+
+    assert command.cameras is not None
+    widest = max((c.width / c.height for c in read_cameras(command.cameras)), default=1.0)
+    largest = max((c.width for c in read_cameras(command.cameras)), default=1)
+    width = min(largest, math.floor(math.sqrt(PIXELS * widest)))
+    views = photographs.load_views(command.cameras, images=command.images, width=width, background=background)
+    return [
+        dataclasses.replace(view, camera=api.camera_in_axes(view.camera, scene.axes)) for view in views
+    ]
