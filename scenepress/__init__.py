@@ -20,6 +20,7 @@ __all__ = [
     "BitstreamError",
     "Camera",
     "Comparison",
+    "Distillation",
     "FormatError",
     "Inspection",
     "LossWarning",
@@ -39,6 +40,7 @@ __all__ = [
 if TYPE_CHECKING:
     from scenepress.api import compress, decompress, inspect, load, save
     from scenepress.cameras import read_cameras, synthesize
+    from scenepress.distillation import Distillation
     from scenepress.errors import BitstreamError, FormatError, LossWarning
     from scenepress.inspection import Inspection
     from scenepress.quality import Comparison, compare
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "scenepress.api": ("compress", "decompress", "inspect", "load", "save"),
     "scenepress.cameras": ("read_cameras", "synthesize"),
+    "scenepress.distillation": ("Distillation",),
     "scenepress.errors": ("BitstreamError", "FormatError", "LossWarning"),
     "scenepress.inspection": ("Inspection",),
     "scenepress.quality": ("Comparison", "compare"),

@@ -99,6 +99,7 @@ def compress(command: cli.Compress) -> None:
         decode_seconds=encoding.decode_seconds or 0.0,
         quality=record,
         report=str(command.report) if command.report else None,
+        distill_steps=command.distill,
     )
     if command.as_json:
         printing.print_json(outcome.as_json())

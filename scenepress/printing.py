@@ -30,6 +30,7 @@ class Outcome:
     decode_seconds: float
     quality: Quality | None
     report: str | None
+    distill_steps: int | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The keys that docs/cli.md promises."""
@@ -51,6 +52,7 @@ class Outcome:
             "views": record.views if record else 0,
             "cameras": record.cameras if record else None,
             "report": self.report,
+            "distill_steps": self.distill_steps,
         }
 
 
