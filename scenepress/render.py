@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.kernels import raster
 from scenepress.scene import Camera, Splats
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Backend = Literal["auto", "cpu", "portable", "reference", "cuda", "gsplat"]
 """cpu: the fastest loops of this machine. portable: the same without special instructions. reference:
@@ -56,7 +60,8 @@ def rasterize(
     scene = raster_input(splats, camera)
     name = _fastest() if backend == "auto" else backend
     if name == "gsplat":
-        return _with_gsplat(scene, rear)
+        view = _GsplatFrame(scene, rear, keep=False)
+        return Image(view.color, view.alpha)
     if name not in raster.BACKENDS:
         raise ValueError(f"backend {name!r} cannot run here; have {', '.join(raster.BACKENDS)}")
     return Image(*raster.BACKENDS[name](scene, rear))
@@ -116,7 +121,7 @@ def differentiable(
     camera: Camera,
     *,
     background: Sequence[float] = (0.0, 0.0, 0.0),
-    backend: Literal["auto", "cpu", "portable", "cuda"] = "auto",
+    backend: Literal["auto", "cpu", "portable", "cuda", "gsplat"] = "auto",
 ) -> Frame:
     """Render one view as rasterize() does, and keep what its gradient needs.
 
@@ -128,6 +133,9 @@ def differentiable(
     """
     rear = _background(background)
     name = _fastest() if backend == "auto" else backend
+    if name == "gsplat":
+        view = _GsplatFrame(raster_input(splats, camera), rear, keep=True)
+        return Frame(Image(view.color, view.alpha), view)
     if name not in raster.FRAMES:
         raise ValueError(f"backend {name!r} cannot differentiate here; have {', '.join(raster.FRAMES)}")
     frame = raster.FRAMES[name](raster_input(splats, camera), rear)
@@ -174,8 +182,68 @@ def _fastest() -> str:
     return next(name for name in ("cuda", "cpu", "reference") if name in raster.BACKENDS)
 
 
-def _with_gsplat(scene: raster.RasterInput, background: NDArray[np.float32]) -> Image:
-    """The same view by gsplat.rasterization; for comparison. Splats that are not finite are dropped first."""
+class _GsplatFrame:
+    """A view by gsplat.rasterization, on a device. Splats that are not finite are dropped first."""
+
+    def __init__(self, scene: raster.RasterInput, background: NDArray[np.float32], *, keep: bool) -> None:
+        """keep: whether backward() will be called."""
+        gsplat, torch = _gsplat_here()
+        sound = ~np.isnan(scene.opacity_logits) & (np.linalg.norm(scene.quats, axis=1) > 0)
+        for array in (scene.means, scene.quats, scene.log_scales, scene.sh0, scene.shN):
+            sound &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+        self._rows, self._count = np.flatnonzero(sound), len(sound)
+
+        def on_device(array: NDArray[np.floating], leaf: bool = False) -> Tensor:
+            tensor: Tensor = torch.from_numpy(array.astype(np.float32)).cuda()
+            return tensor.requires_grad_(leaf and keep)
+
+        arrays = (scene.means, scene.quats, scene.log_scales, scene.opacity_logits, scene.sh0, scene.shN)
+        self._leaves = [on_device(array[self._rows], leaf=True) for array in arrays]
+        means, quats, log_scales, logits, sh0, shN = self._leaves
+        fx, fy, cx, cy = scene.intrinsics
+        with torch.set_grad_enabled(keep):
+            color, alpha, meta = gsplat.rasterization(
+                means=means,
+                quats=quats,
+                scales=log_scales.exp(),
+                opacities=logits.sigmoid(),
+                colors=torch.cat([sh0[:, None], shN], dim=1),
+                viewmats=on_device(scene.view[None]),
+                Ks=on_device(np.array([[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]])),
+                width=scene.width,
+                height=scene.height,
+                sh_degree=int(np.sqrt(1 + shN.shape[1])) - 1,
+                rasterize_mode="antialiased" if scene.antialiased else "classic",
+                backgrounds=on_device(background[None]),
+                packed=False,
+            )
+        self._images, self._centers = (color[0], alpha[0, ..., 0]), meta["means2d"]
+        if keep and self._centers.requires_grad:
+            self._centers.retain_grad()
+        self.color, self.alpha = (image.detach().cpu().numpy() for image in self._images)
+
+    def backward(self, by_color: NDArray[np.float32], by_alpha: NDArray[np.float32]) -> raster.Gradients:
+        """As raster.Frame."""
+        import torch
+
+        for tensor in (*self._leaves, self._centers):
+            tensor.grad = None
+        wanted = [torch.from_numpy(array).to(self._images[0].device) for array in (by_color, by_alpha)]
+        if self._images[0].requires_grad:  # Not where nothing was drawn.
+            torch.autograd.backward(list(self._images), wanted, retain_graph=True)
+        shapes = [(self._count, *tensor.shape[1:]) for tensor in self._leaves] + [(self._count, 2)]
+        found = []
+        for tensor, shape in zip((*self._leaves, self._centers), shapes, strict=True):
+            full = np.zeros(shape, np.float32)
+            if tensor.grad is not None:
+                full[self._rows] = tensor.grad.cpu().numpy().reshape(len(self._rows), *shape[1:])
+            found.append(full)
+        means, quats, log_scales, logits, sh0, shN, centers = found
+        return means, quats, log_scales, logits, sh0, shN, centers
+
+
+def _gsplat_here() -> tuple[ModuleType, ModuleType]:
+    """gsplat and torch. Raises ValueError where they cannot work."""
     try:
         import gsplat
         import torch
@@ -183,28 +251,4 @@ def _with_gsplat(scene: raster.RasterInput, background: NDArray[np.float32]) -> 
         raise ValueError(f"backend 'gsplat' needs the extra scenepress[gsplat]: {error}") from None
     if not torch.cuda.is_available():
         raise ValueError("backend 'gsplat' needs a CUDA device")
-
-    keep = ~np.isnan(scene.opacity_logits) & (np.linalg.norm(scene.quats, axis=1) > 0)
-    for array in (scene.means, scene.quats, scene.log_scales, scene.sh0, scene.shN):
-        keep &= np.isfinite(array).reshape(len(keep), -1).all(axis=1)
-
-    def on_device(array: NDArray[np.floating]) -> torch.Tensor:
-        return torch.from_numpy(array.astype(np.float32)).cuda()
-
-    fx, fy, cx, cy = scene.intrinsics
-    coefficients = np.concatenate([scene.sh0[:, None], scene.shN], axis=1)[keep]
-    color, alpha, _ = gsplat.rasterization(
-        means=on_device(scene.means[keep]),
-        quats=on_device(scene.quats[keep]),
-        scales=on_device(np.exp(scene.log_scales[keep])),
-        opacities=on_device(0.5 + 0.5 * np.tanh(0.5 * scene.opacity_logits[keep])),
-        colors=on_device(coefficients),
-        viewmats=on_device(scene.view[None]),
-        Ks=on_device(np.array([[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]])),
-        width=scene.width,
-        height=scene.height,
-        sh_degree=int(np.sqrt(coefficients.shape[1])) - 1,
-        rasterize_mode="antialiased" if scene.antialiased else "classic",
-        backgrounds=on_device(background[None]),
-    )
-    return Image(color[0].cpu().numpy(), alpha[0, ..., 0].cpu().numpy())
+    return gsplat, torch

@@ -82,3 +82,12 @@ def test_gradients_agree_with_gsplat(antialiased: bool) -> None:
     found = gradient_of(splats, view, "cuda")
     for name, tensor in tensors.items():
         close(getattr(found, name), tensor.grad.cpu().numpy())
+
+
+@pytest.mark.parametrize("degree", [0, 3])
+def test_backend_gsplat(degree: int) -> None:
+    pytest.importorskip("gsplat")
+    splats, view = random_splats(600, degree), camera(121, 77)
+    found, expected = (gradient_of(splats, view, backend) for backend in ("gsplat", "cuda"))
+    for name in (*ARRAYS, "centers"):
+        close(getattr(found, name), getattr(expected, name))
