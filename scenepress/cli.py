@@ -13,15 +13,17 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TextIO, Union
+from typing import Annotated, Literal, TextIO, TypeVar, Union
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from scenepress import usage
+
+T = TypeVar("T")
 
 
 def _whole_number(words: list[str]) -> int:
@@ -31,17 +33,6 @@ def _whole_number(words: list[str]) -> int:
         raise ValueError(f"{words[0]!r} is not a whole number") from None
 
 
-def _count(metavar: str) -> PrimitiveConstructorSpec[int | None]:
-    """An optional whole number; the type alone would make a bad one's message speak of types."""
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=_whole_number,
-        is_instance=lambda value: value is None or isinstance(value, int),
-        str_from_instance=lambda value: [str(value)],
-    )
-
-
 def _number(words: list[str]) -> float:
     try:
         return float(words[0])
@@ -49,26 +40,26 @@ def _number(words: list[str]) -> float:
         raise ValueError(f"{words[0]!r} is not a number") from None
 
 
+def _spec(metavar: str, read: Callable[[list[str]], T], kind: type[T]) -> PrimitiveConstructorSpec[T | None]:
+    """How an option is read, perhaps one without a default: the type alone would make a bad one's message speak of
+    types."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _count(metavar: str) -> PrimitiveConstructorSpec[int | None]:
+    """A whole number."""
+    return _spec(metavar, _whole_number, int)
+
+
 def _decimal(metavar: str) -> PrimitiveConstructorSpec[float | None]:
-    """An optional number; see _count()."""
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=_number,
-        is_instance=lambda value: value is None or isinstance(value, float),
-        str_from_instance=lambda value: [str(value)],
-    )
-
-
-def _required(metavar: str) -> PrimitiveConstructorSpec[int]:
-    """The same of one that has a default."""
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=_whole_number,
-        is_instance=lambda value: isinstance(value, int),
-        str_from_instance=lambda value: [str(value)],
-    )
+    """A number."""
+    return _spec(metavar, _number, float)
 
 
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
@@ -102,7 +93,7 @@ class Compress:
     """Train the splats that are left for N steps to look like the scene: minutes for half the bytes."""
     images: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """With --distill: photographs of --cameras to look like, instead of the scene's own renders."""
-    seed: Annotated[int, _required("N")] = 0
+    seed: Annotated[int, _count("N")] = 0
     """With --distill: the same seed, scene and machine give the same file."""
     checkpoint: Annotated[Path | None, arg(metavar="FILE.npz")] = None
     """With --distill: write the state of the work there every 200 steps."""
@@ -226,23 +217,23 @@ class Train:
     """The photographs, where they are not beside the cameras."""
     width: Annotated[int | None, _count("W")] = None
     """Pixels: the photographs are made so wide first."""
-    steps: Annotated[int, _required("N")] = 3000
+    steps: Annotated[int, _count("N")] = 3000
     """Updates, each from one photograph."""
-    max_splats: Annotated[int, _required("N")] = 100_000
+    max_splats: Annotated[int, _count("N")] = 100_000
     """No more splats than that."""
-    sh_degree: Annotated[int, _required("0..3")] = 3
+    sh_degree: Annotated[int, _count("0..3")] = 3
     """How much colours may depend on the direction."""
-    hold_out: Annotated[int, _required("K")] = 8
+    hold_out: Annotated[int, _count("K")] = 8
     """Every K-th photograph by name is not trained with, but measured; 0: none."""
     background: Background = "black"
     """Behind the scene, and behind photographs with transparency."""
     init: Literal["auto", "points", "random"] = "auto"
     """What to start with: points that came with the cameras, random ones, or auto: points if there are any."""
-    seed: Annotated[int, _required("N")] = 0
+    seed: Annotated[int, _count("N")] = 0
     """The same seed, data and machine give the same scene."""
     checkpoint: Annotated[Path | None, arg(metavar="FILE.npz")] = None
     """Write the state of training there every --checkpoint-every steps."""
-    checkpoint_every: Annotated[int, _required("N")] = 500
+    checkpoint_every: Annotated[int, _count("N")] = 500
     """Steps between checkpoints."""
     resume: bool = False
     """Go on from --checkpoint."""
