@@ -72,11 +72,25 @@ LARGEST = {"scale": 0.5, "opacity": 0.5, "rotation": 0.25, "color": 1.0, "sh": 0
 scale and opacity, half radians, SH coefficients, and own standard deviations."""
 
 
-def codes_of(log2_step: F64, unit: float, largest: float) -> U8:
-    """Step codes of steps of `2 ** log2_step`, at most `largest`, for integers worth `unit` each."""
-    bounded = np.minimum(log2_step, np.log2(largest))
-    codes: U8 = np.clip(np.round(16 * (bounded - np.log2(unit))), 0, 255).astype(np.uint8)
-    return codes
+def codes_of(log2_step: F64, unit: float, largest: float, sizes: I64) -> U8:
+    """Step codes of steps of `2 ** log2_step`, at most `largest`, for integers worth `unit` each.
+
+    What rounding adds to the class of the most splats, the smaller ones make up for: so the mean over all splats,
+    and with it the size of the file, hardly jumps when the wanted steps change a little.
+
+    Args:
+        log2_step: [classes].
+        unit, largest: as said.
+        sizes: [classes] splats of each.
+    """
+    exact = np.clip(16 * (np.minimum(log2_step, np.log2(largest)) - np.log2(unit)), 0, 255)
+    codes = np.round(exact)
+    owed = 0.0
+    for c in np.argsort(-sizes, kind="stable"):
+        if sizes[c] and exact[c] < 255:
+            codes[c] = np.clip(np.round(exact[c] + owed / sizes[c]), np.floor(exact[c]), np.ceil(exact[c]))
+        owed += float(sizes[c] * (exact[c] - codes[c]))
+    return codes.astype(np.uint8)
 
 
 def fit_steps(
@@ -100,22 +114,23 @@ def fit_steps(
 
     scale_log, opacity_log = wanted(s.scale, per_number), wanted(s.opacity, sens.removal)
     color_log, sh_log = wanted(s.color, sens.color), wanted(s.sh, sens.color)
+    sizes = np.bincount(classes, minlength=count)
     middle = float(np.median(classes)) if len(classes) else 0.0
     tilt = (SH_TILT - 1) * (np.arange(count) - middle)
     (a, b, lift), fits = turns.result(), moves.result()
     return Steps(
-        scale=codes_of(scale_log, 1 / OCTAVE, LARGEST["scale"]),
-        opacity=codes_of(opacity_log, 1 / OCTAVE, LARGEST["opacity"]),
+        scale=codes_of(scale_log, 1 / OCTAVE, LARGEST["scale"], sizes),
+        opacity=codes_of(opacity_log, 1 / OCTAVE, LARGEST["opacity"], sizes),
         # The vector part is half the angle, in radians.
         rotation=codes_of(
-            np.log2(delta * s.rotation) - 1 - a - b[-1] - lift[-1], 1 / rotation.UNIT, LARGEST["rotation"]
+            np.log2(delta * s.rotation) - 1 - a - b[-1] - lift[-1], 1 / rotation.UNIT, LARGEST["rotation"], sizes
         ),
         gain=np.clip(np.round(16 * (b[-1] - b)), 0, 255).astype(np.uint8),
         lift=np.clip(np.round(16 * (lift[-1] - lift)), 0, 255).astype(np.uint8),
         origin=origin,
         curve=curve,
-        color=codes_of(color_log, 1 / color.UNIT, LARGEST["color"]),
-        sh=codes_of(sh_log + tilt, 1 / sh.UNIT, LARGEST["sh"]),
+        color=codes_of(color_log, 1 / color.UNIT, LARGEST["color"], sizes),
+        sh=codes_of(sh_log + tilt, 1 / sh.UNIT, LARGEST["sh"], sizes),
         offset=np.stack([np.round(256 * (np.log2(delta * s.position) - a)) for a, _ in fits]).astype(np.int32),
         reach=round(256 * np.log2(LARGEST["position"])),
         slope=np.stack([np.round(-256 * b) for _, b in fits]).astype(np.int32),

@@ -24,18 +24,20 @@ LOWEST, HIGHEST = 10.0, 90.0
 TRIALS, MORE_TRIALS = 3, 8
 """Trials; and where they miss and nothing can be trimmed, because nothing was above or every splat is kept."""
 TRIMS = 10
-UNSURE_SHARE = 0.2
-"""Of a step to the next trial: it may fall short by this, and must not come to lie below what is wanted."""
+AIM = 0.8
+"""Where trials aim between the ends of what is wanted: what lies above can be trimmed, what lies below cannot."""
+UNSURE_SHARE = 0.03
+"""Of a step to the next trial, it may fall short by this: added while there is nothing that could be trimmed."""
 STEEPEST = 3.0
 """Slopes found are believed between so many times the usual one, and as little."""
 PSNR_SLOPE = 0.9
 """Usual rise of the measured PSNR per dB of nominal quality."""
-SIZE_LOGS = (-3.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5)
-SIZE_SLOPES = (0.16, 0.17, 0.13, 0.11, 0.088, 0.077, 0.067, 0.055, 0.046, 0.036, 0.03)
-"""Rise of ln(bytes per splat) per dB of nominal quality where it is SIZE_LOGS; found on scenes of SH degree 3."""
-SIZE_SHIFT = 0.2
-"""Degrees below 3 come so much earlier to each slope, a degree."""
-USUAL_PSNR = 41.0
+SIZE_LOGS = (-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5)
+SIZE_SLOPES = (0.16, 0.17, 0.16, 0.135, 0.113, 0.09, 0.077, 0.067, 0.057, 0.047, 0.036, 0.03)
+"""Rise of ln(bytes per splat) per dB of nominal quality where it is SIZE_LOGS, with SH of degree 3; found."""
+BARE_SLOPES = (0.16, 0.16, 0.145, 0.133, 0.117, 0.086, 0.06, 0.038, 0.022, 0.016, 0.014, 0.012)
+"""The same without SH; degrees 1 and 2 are between."""
+USUAL_PSNR = 39.0
 """Nominal quality in dB at which a scene has USUAL_LOG."""
 USUAL_LOG = 1.5
 SIZE_SHARE = 0.01
@@ -59,16 +61,15 @@ class Window:
     low: float
     high: float
     margin: float
-    """Trials aim so far above `high`: what lies there can be trimmed."""
+    """Trials aim so far above `high` while there is nothing that could be trimmed."""
     reach: float
     """Trimming takes away at most so much."""
     slope: float
     """The usual rise per dB of nominal quality."""
 
-    @property
-    def middle(self) -> float:
-        """Halfway."""
-        return (self.low + self.high) / 2
+    def at(self, share: float) -> float:
+        """So far from the low end to the high one."""
+        return self.low + share * (self.high - self.low)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,7 @@ def of_size(
     least = max(least, (1 - SIZE_SHARE) * most)
     bent = _size_scale(count, sh_degree)
     high = bent(most)
-    window = Window(bent(least), high, 0.3, 1.8, 1.0)
+    window = Window(bent(least), high, 0.0, 1.8, 1.0)
 
     def value(data: bytes) -> float:
         return bent(len(data))
@@ -144,13 +145,13 @@ def of_size(
 def _size_scale(count: int, sh_degree: int) -> Callable[[float], float]:
     """From bytes to what rises by 1 a dB of nominal quality, mostly; 0 at USUAL_LOG."""
     logs = np.arange(SIZE_LOGS[0], SIZE_LOGS[-1], 0.01)
-    decibels = np.cumsum(0.01 / np.interp(logs, SIZE_LOGS, SIZE_SLOPES))
-    shift = SIZE_SHIFT * (3 - sh_degree) - np.log(max(count, 1))
+    slopes = np.array(BARE_SLOPES) + (np.array(SIZE_SLOPES) - BARE_SLOPES) * sh_degree / 3
+    decibels = np.cumsum(0.01 / np.interp(logs, SIZE_LOGS, slopes))
 
     def bent(size: float) -> float:
-        log = float(np.log(size)) + shift
+        log = float(np.log(size / max(count, 1)))
         inside = float(np.clip(log, logs[0], logs[-1]))
-        steepness = SIZE_SLOPES[0] if log < inside else SIZE_SLOPES[-1]
+        steepness = slopes[0] if log < inside else slopes[-1]
         value, usual = np.interp([inside, USUAL_LOG], logs, decibels)
         return float(value - usual + (log - inside) / steepness)
 
@@ -169,7 +170,7 @@ def of_quality(prepare: Prepare, code: Code, judge: Callable[[bytes], float], wa
         TargetError: no file is that good.
     """
     near = 0.8 * PSNR_NEAR  # A little room for the views.
-    window = Window(wanted - near, wanted + near, 0.05, 2.5, PSNR_SLOPE)
+    window = Window(wanted - near, wanted + near, 0.1, 2.5, PSNR_SLOPE)
 
     def value(data: bytes) -> float:
         return min(judge(data), 200.0)
@@ -232,15 +233,15 @@ def _good(done: list[_Trial], window: Window) -> bool:
         return True
     if done[-1].keep_order:
         return False
-    reach = window.reach if len(done) >= TRIALS else 2 * window.margin
-    return any(window.high < trial.value <= window.high + reach for trial in done)
+    return len(done) >= TRIALS and _lowest_above(done, window) is not None
 
 
 def _next(done: list[_Trial], window: Window) -> float:
     """On the line through the two nearest trials, or through the only one with the usual slope."""
-    aim = window.middle if done[0].keep_order else window.high + window.margin
+    missing = not done[0].keep_order and _lowest_above(done, window) is None
+    aim = window.high + window.margin if missing else window.at(0.5 if done[0].keep_order else AIM)
     near = sorted(done, key=lambda trial: abs(trial.value - aim))
-    if not done[0].keep_order:
+    if missing:
         aim += UNSURE_SHARE * abs(near[0].value - aim)
     slope = window.slope
     if len(near) > 1 and near[0].setting != near[1].setting:
