@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scenepress import api, cli, container, metadata
-from scenepress.codecs import encoder, targets
+from scenepress.codecs import encoder, lattice, targets
 from scenepress.codecs.presets import PRESETS
 from scenepress.errors import LossWarning, TargetError
 from scenepress.formats import table
@@ -50,11 +50,12 @@ def test_qualities_are_met(scenes: dict[str, Splats], wanted: float) -> None:
     assert abs(psnr_of(data) - wanted) <= 0.1
 
 
-def test_trials_are_few(scenes: dict[str, Splats], monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = []
+@pytest.mark.parametrize("wanted", [70_000, 100_000, 160_000])
+def test_trials_are_few(scenes: dict[str, Splats], wanted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
     prepare = encoder.prepare
     monkeypatch.setattr(encoder, "prepare", lambda *a, **k: tried.append(0) or prepare(*a, **k))
-    api.compress(scenes["sample"], target_bytes=40_000)
+    api.compress(scenes["sample"], target_bytes=wanted)
     assert len(tried) <= targets.TRIALS
 
 
@@ -121,6 +122,18 @@ def test_trimming_drops_the_least_and_changes_nothing_else(scenes: dict[str, Spl
     assert prepared.removal[gone].max() <= prepared.removal[left].min()
     with pytest.raises(ValueError, match="keeps every splat"):
         encoder.trim(dataclasses.replace(prepared, keep_order=True), 1)
+
+
+def test_mean_step_follows_what_is_wanted() -> None:
+    sizes = np.array([900, 4000, 2500, 60])
+    wanted = np.array([-7.0, -6.03, -5.11, -4.2])
+    means = []
+    for shift in np.linspace(0, 0.2, 41):
+        codes = lattice.codes_of(wanted + shift, 2.0**-12, 1.0, sizes)
+        assert np.abs(codes - 16 * (wanted + shift + 12)).max() <= 1.5 + 1e-9
+        means.append(sizes @ codes / sizes.sum())
+    exact = sizes @ (wanted + 12) / sizes.sum() * 16 + 16 * np.linspace(0, 0.2, 41)
+    assert np.abs(means - exact).max() <= 0.5 * 900 / sizes.sum()
 
 
 @pytest.mark.parametrize("wanted", [225_000, 1_200_000])

@@ -88,7 +88,7 @@ def codes_of(log2_step: F64, unit: float, largest: float, sizes: I64) -> U8:
     owed = 0.0
     for c in np.argsort(-sizes, kind="stable"):
         if sizes[c] and exact[c] < 255:
-            codes[c] = np.clip(np.round(exact[c] + owed / sizes[c]), np.floor(exact[c]), np.ceil(exact[c]))
+            codes[c] = np.clip(np.round(exact[c] + np.clip(owed / sizes[c], -1, 1)), 0, 255)
         owed += float(sizes[c] * (exact[c] - codes[c]))
     return codes.astype(np.uint8)
 

@@ -26,8 +26,9 @@ TRIALS, MORE_TRIALS = 3, 8
 TRIMS = 10
 AIM = 0.8
 """Where trials aim between the ends of what is wanted: what lies above can be trimmed, what lies below cannot."""
-UNSURE_SHARE = 0.03
-"""Of a step to the next trial, it may fall short by this: added while there is nothing that could be trimmed."""
+BEND = 0.15
+"""A step of 1 along the line through two trials may fall short by this, others by its square: added to the step
+while there is nothing that could be trimmed."""
 STEEPEST = 3.0
 """Slopes found are believed between so many times the usual one, and as little."""
 PSNR_SLOPE = 0.9
@@ -108,7 +109,7 @@ def of_size(
     least = max(least, (1 - SIZE_SHARE) * most)
     bent = _size_scale(count, sh_degree)
     high = bent(most)
-    window = Window(bent(least), high, 0.0, 1.8, 1.0)
+    window = Window(bent(least), high, 0.05, 1.8, 1.0)
 
     def value(data: bytes) -> float:
         return bent(len(data))
@@ -241,8 +242,8 @@ def _next(done: list[_Trial], window: Window) -> float:
     missing = not done[0].keep_order and _lowest_above(done, window) is None
     aim = window.high + window.margin if missing else window.at(0.5 if done[0].keep_order else AIM)
     near = sorted(done, key=lambda trial: abs(trial.value - aim))
-    if missing:
-        aim += UNSURE_SHARE * abs(near[0].value - aim)
+    if missing and len(done) > 1:
+        aim += min(BEND * (near[0].value - aim) ** 2, window.reach / 2)
     slope = window.slope
     if len(near) > 1 and near[0].setting != near[1].setting:
         found = (near[0].value - near[1].value) / (near[0].setting - near[1].setting)
