@@ -90,7 +90,8 @@ def codes_of(log2_step: F64, unit: float, largest: float, sizes: I64) -> U8:
         if sizes[c] and exact[c] < 255:
             codes[c] = np.clip(np.round(exact[c] + np.clip(owed / sizes[c], -1, 1)), 0, 255)
         owed += float(sizes[c] * (exact[c] - codes[c]))
-    return codes.astype(np.uint8)
+    result: U8 = codes.astype(np.uint8)
+    return result
 
 
 def fit_steps(
