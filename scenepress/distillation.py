@@ -20,6 +20,7 @@ from scenepress import container, scene_ops
 from scenepress.allocation import Sensitivities
 from scenepress.codecs import encoder, rates, reconstruction
 from scenepress.codecs.presets import Settings
+from scenepress.errors import TargetError
 from scenepress.files import require_regular, whole_file
 from scenepress.learned import distill as loop
 from scenepress.learned import initial, state
@@ -45,6 +46,8 @@ LOWEST, HIGHEST = 12.0, 70.0
 """Nominal qualities, in dB, that are looked at for a wanted size."""
 SEARCHES, NEAR = 6, 0.004
 """Files made to find the nominal quality of a wanted size, at most; and how near, in ln(bytes)."""
+AIM = 0.994
+"""Share of the wanted bytes that lattices are chosen for: the last steps change the size a little."""
 LOG_SLOPES = (0.04, 0.12, 0.36)
 """ln(bytes) per dB of nominal quality: least, usual, most."""
 
@@ -111,6 +114,7 @@ def distill(
         ValueError: values that are not finite.
         FormatError: a checkpoint that cannot be resumed from.
         TrainingError: the training came upon numbers that are not finite.
+        TargetError: no file of the scene is as small as wanted.
     """
     encoder.require_valid(scene)
     factor = scene_ops.viewing_scale(scene)
@@ -119,9 +123,12 @@ def distill(
     progress("measuring", 0.0)
     price, choose = settings.prune if given else settings.prune * encoder.UNSURE, None
     if wanted is not None:
-        choose = _chooser(settings, wanted)
+        choose = _chooser(settings, AIM * wanted)
         sens = encoder.measure(large, given)
-        start = _nominal(large, sens, dataclasses.replace(settings, prune=price), wanted, settings.psnr)
+        start, excess = _nominal(large, sens, dataclasses.replace(settings, prune=price), wanted, settings.psnr)
+        if start <= LOWEST and excess > NEAR:
+            smallest = wanted * math.exp(excess)
+            raise TargetError(f"{wanted:,} bytes are too few for this scene: about {smallest:,.0f} are the fewest")
         settings = dataclasses.replace(settings, psnr=start)
     codec = Codec(dataclasses.replace(settings, prune=price), given, STRENGTH, choose)
     delta = encoder.delta_of(settings, len(scene))
@@ -237,17 +244,19 @@ def recalled(memory: Memory) -> Sensitivities:
     return Sensitivities(**{field.name: memory[field.name] for field in dataclasses.fields(Sensitivities)})
 
 
-def _chooser(settings: Settings, wanted: int) -> Callable[[Splats, Sensitivities, float], float]:
+def _chooser(settings: Settings, wanted: float) -> Callable[[Splats, Sensitivities, float], float]:
     whole = dataclasses.replace(settings, prune=0.0)
 
     def choose(scene: Splats, sens: Sensitivities, start: float) -> float:
-        return _nominal(scene, sens, whole, wanted, start)
+        return _nominal(scene, sens, whole, wanted, start)[0]
 
     return choose
 
 
-def _nominal(scene: Splats, sens: Sensitivities, settings: Settings, wanted: int, start: float) -> float:
-    """The nominal quality, in dB, of a file of about `wanted` bytes, or of the nearest there is."""
+def _nominal(
+    scene: Splats, sens: Sensitivities, settings: Settings, wanted: float, start: float
+) -> tuple[float, float]:
+    """The nominal quality, in dB, of a file of about `wanted` bytes, and ln(its bytes / wanted)."""
 
     def excess(psnr: float) -> float:
         prepared = encoder.prepare(scene, sens, dataclasses.replace(settings, psnr=psnr), sure=True)
@@ -262,7 +271,7 @@ def _nominal(scene: Splats, sens: Sensitivities, settings: Settings, wanted: int
         reached = excess(to)
         slope = float(np.clip((reached - found) / (to - at), LOG_SLOPES[0], LOG_SLOPES[2]))
         at, found = to, reached
-    return at
+    return at, found
 
 
 def sight(scene: Splats, given: Sequence[Camera] | None) -> list[Camera]:

@@ -62,7 +62,9 @@ def encode_to_size(
     reserve: int = 0,
     progress: Progress | None = None,
 ) -> bytes:
-    """A `.press` file of 99% to 100% of `wanted` - `reserve` bytes; `settings.psnr` plays no role.
+    """A `.press` file of 99% to 100% of `wanted` - `reserve` bytes.
+
+    `settings.psnr` is what is tried first if sensitivities are given, and plays no role otherwise.
 
     Args:
         splats, settings, cameras, sensitivities, description, progress: see encode().
@@ -74,7 +76,8 @@ def encode_to_size(
         TargetError: the scene cannot be made that small; the message says how small it can be.
     """
     prepare, code = _coder(splats, settings, cameras, sensitivities, description, progress or _silent)
-    return targets.of_size(prepare, code, len(splats), splats.sh_degree, wanted, reserve)
+    start = None if sensitivities is None else settings.psnr
+    return targets.of_size(prepare, code, len(splats), splats.sh_degree, wanted, reserve, start)
 
 
 def encode_to_quality(

@@ -92,7 +92,7 @@ Code = Callable[[Prepared], bytes]
 
 
 def of_size(
-    prepare: Prepare, code: Code, count: int, sh_degree: int, wanted: int, reserve: int
+    prepare: Prepare, code: Code, count: int, sh_degree: int, wanted: int, reserve: int, start: float | None = None
 ) -> bytes:
     """A file of at most `wanted` bytes, and at least 99% of it.
 
@@ -101,6 +101,7 @@ def of_size(
         count, sh_degree: of the source.
         wanted: bytes, of the whole file.
         reserve: bytes that will be added to the file.
+        start: nominal quality of the first trial, in dB, if there is reason to believe in one.
 
     Raises:
         TargetError: no file is that small.
@@ -122,7 +123,8 @@ def of_size(
         limits = np.array([least, most])
         return _trim(trial.scene, trial.data, code, parts, -WORTH * cost, 1.0, lambda d: float(len(d)), limits)
 
-    trials = _search(prepare, code, value, window, float(np.clip(USUAL_PSNR + high, 15, 60)))
+    first = float(np.clip(USUAL_PSNR + high, 15, 60)) if start is None else start
+    trials = _search(prepare, code, value, window, first)
     lowest = trials[0]
     if (found := _within(trials, window) or _trimmed(trials, window, trim)) is not None:
         return found

@@ -93,13 +93,13 @@ class DistillSettings:
     """Squared error of a colour value, mean over all, that one bit of the file is worth."""
     rate_end: float = 0.1
     """Rates at the last step, as shares of those at the first; exponential in between."""
-    means_rate: float = 1.6e-5
+    means_rate: float = 4e-5
     """Of Adam for centres, per step, times the extent of the cameras; the others are per step."""
-    quats_rate: float = 1e-3
-    log_scales_rate: float = 5e-3
-    opacity_logits_rate: float = 2e-2
-    sh0_rate: float = 2.5e-3
-    shN_rate: float = 4e-4
+    quats_rate: float = 2.5e-3
+    log_scales_rate: float = 1.2e-2
+    opacity_logits_rate: float = 5e-2
+    sh0_rate: float = 6e-3
+    shN_rate: float = 1e-3
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.rounds < 1 or self.refresh < 1 or self.seed < 0:
