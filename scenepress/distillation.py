@@ -38,7 +38,7 @@ JITTER, TILT = 0.3, 0.06
 """Given cameras are moved, in distances to the next one, and turned, in radians: standard deviations."""
 ROUND_VIEWS = 24
 """Given cameras that a round measures with, at most."""
-STRENGTH = 3.0
+STRENGTH = 2.0
 """Splats may be missed so many times as much as without distillation, for others learn to stand in."""
 PRICE = 1.0
 """Of a bit, next to what quantisation would pay for it."""
@@ -70,7 +70,7 @@ class Distillation:
     checkpoint: Path | None = None
     """A file to write the state of the work to, every `checkpoint_every` steps."""
     checkpoint_every: int = 200
-    """Steps; a multiple of 10 is chosen near it."""
+    """Steps; a multiple of 20 is chosen near it."""
     resume: bool = False
     """Go on from the checkpoint."""
 

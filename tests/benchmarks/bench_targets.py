@@ -124,12 +124,18 @@ def measure_photographs(name: str, scene: Splats, raw_bytes: int) -> None:
         })  # fmt: skip
 
 
-def views_of(name: str) -> tuple[list[Camera], list[View], tuple[float, float, float]]:
-    """Cameras of the training views, held-out views, and what is behind them."""
+def trained_views(name: str) -> tuple[list[View], list[View], tuple[float, float, float]]:
+    """Training views, held-out views, and what is behind them."""
     width, rear = PHOTOGRAPHS[name]
     views = photographs.load_views(DATA / "multiview" / name, width=width, background=(rear, rear, rear))
     training, held_out = photographs.split(views, HOLD_OUT)
-    return [view.camera for view in training], held_out, (rear, rear, rear)
+    return training, held_out, (rear, rear, rear)
+
+
+def views_of(name: str) -> tuple[list[Camera], list[View], tuple[float, float, float]]:
+    """The same, of the training views their cameras."""
+    training, held_out, rear = trained_views(name)
+    return [view.camera for view in training], held_out, rear
 
 
 def measure_pruning(name: str, scene: Splats) -> None:

@@ -152,6 +152,17 @@ TABLES = (
            number("renders_psnr", "PSNR to renders", 2), number("photo_psnr", "PSNR before", 2),
            number("coded_psnr", "after", 2), number("loss_db", "loss, dB", 3), number("target_db", "target", 1)),
           Goal("loss_db", "target_db", at_most=True)),
+    Table("Distillation", "distillation", "`compress --distill` with `--target-mb` of a share of the raw .ply, "
+          "from the scene's own renders near the training views or from their photographs, beside the same size "
+          "without. PSNR against held-out photographs; loss against the whole scene.", case("distillation"),
+          ("scene", "share", "teacher"),
+          (text("scene"), number("share", "1 /", 0), text("teacher"), number("steps", "steps", 0),
+           number("distilled_bytes", "bytes", 0), number("plain_splats", "splats without", 0),
+           number("distilled_splats", "with", 0), number("plain_renders_psnr", "PSNR to renders without", 2),
+           number("distilled_renders_psnr", "with", 2), number("plain_loss_db", "loss without, dB", 3),
+           number("distilled_loss_db", "with", 3), number("target_db", "target", 1),
+           number("distilled_s", "s", 0), LOAD),
+          Goal("distilled_loss_db", "target_db", at_most=True)),
     Table("Encode, preset balanced", "splats", "Splats of the source.", case("encode"),
           ("case", "scene", "encoder_cameras"),
           (text("scene"), text("encoder_cameras"), number("splats", "splats", 0), number("wall_s", "s", 2),
