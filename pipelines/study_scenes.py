@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress import api, quality
-from scenepress.cameras import read_cameras, resize, synthesize
+from scenepress.cameras import synthesize
 from scenepress.errors import FormatError, LossWarning
 from scenepress.formats import table
+from scenepress.learned.train import View
+from scenepress.photographs import find_images, load_views, split
 from scenepress.quality import Background
 from scenepress.render import rasterize
 from scenepress.scene import Camera, Splats
@@ -125,37 +127,33 @@ def prepare(source: Source, viewing: Viewing) -> Study:
     if source.cameras is None:
         cameras = tuple(synthesize(splats, VIEWS, WIDTH))
     else:
-        training, cameras = _split(source.cameras, splats, viewing)
-        files = [_photograph(source.cameras, camera) for camera in cameras]
-        backgrounds = (WHITE if _has_alpha(files[0]) else BLACK,)
-        photographs = tuple(_read(*pair, backgrounds[0]) for pair in zip(files, cameras, strict=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LossWarning)
+            kept, held, rear = _views(source.cameras, splats, viewing)
+        training, cameras = (tuple(view.camera for view in views) for views in (kept, held))
+        backgrounds = (rear,)
+        photographs = tuple(view.image.astype(np.float32) / np.float32(255) for view in held)
     return Study(
         source, splats, table.identify(source.path).name, source.path.stat().st_size,
         training, cameras, photographs, backgrounds,
     )  # fmt: skip
 
 
-def _split(path: Path, splats: Splats, viewing: Viewing) -> tuple[tuple[Camera, ...], tuple[Camera, ...]]:
-    """Cameras for encoding, and held out, in the scene's axes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LossWarning)
-        found = sorted(read_cameras(path), key=lambda camera: camera.name)
-    cameras = [api.camera_in_axes(resize(c, min(c.width, viewing.width)), splats.axes) for c in found]
-    held_out = cameras[:: viewing.hold_out]
-    training = [camera for k, camera in enumerate(cameras) if k % viewing.hold_out]
+def _views(path: Path, splats: Splats, viewing: Viewing) -> tuple[list[View], list[View], Background]:
+    """Views for encoding, and held out, in the scene's axes; and what is behind them."""
+    found = find_images(path)
+    rear = WHITE if _has_alpha(found[0][1]) else BLACK
+    width = min(viewing.width, max(camera.width for camera, _ in found))
+    views = [
+        dataclasses.replace(view, camera=api.camera_in_axes(view.camera, splats.axes))
+        for view in load_views(path, width=width, background=rear)
+    ]
+    kept, held = split(views, viewing.hold_out)
     try:
-        api.require_seen(splats, held_out)
+        api.require_seen(splats, [view.camera for view in held])
     except ValueError as error:
         raise FormatError(f"{path}: {error}") from None
-    return tuple(training), tuple(held_out)
-
-
-def _photograph(path: Path, camera: Camera) -> Path:
-    folder = path if path.is_dir() else path.parent
-    for name in (camera.name, f"{camera.name}.png", f"{camera.name}.jpg", f"images/{camera.name}"):
-        if (folder / name).is_file():
-            return folder / name
-    raise FormatError(f"{path}: no photograph {camera.name!r} beside it")
+    return kept, held, rear
 
 
 def _has_alpha(path: Path) -> bool:
@@ -163,24 +161,6 @@ def _has_alpha(path: Path) -> bool:
 
     with Image.open(path) as picture:
         return "A" in picture.getbands()
-
-
-def _read(path: Path, camera: Camera, background: Background) -> Pixels:
-    """A photograph over the background, at the camera's size."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            values = np.asarray(picture.convert("RGBA"), np.float32) / np.float32(255)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise FormatError(f"{path}: cannot be read: {error}") from None
-    alpha = values[..., 3:]
-    flat = values[..., :3] * alpha + np.asarray(background, np.float32) * (1 - alpha)
-    image = Image.fromarray(quality.to_8bit(flat))
-    size = (camera.width, camera.height)
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BOX)
-    return np.asarray(image, np.float32) / np.float32(255)
 
 
 class Judge:

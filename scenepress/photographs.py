@@ -83,13 +83,18 @@ def load_views(
         FormatError: no cameras or fewer than two, an image that is missing, damaged, or not of its camera's shape.
         OSError: a file cannot be read.
     """
+    return [_view(camera, path, width, background) for camera, path in find_images(data, images)]
+
+
+def find_images(data: Path, images: Path | None = None) -> list[tuple[Camera, Path]]:
+    """Cameras and the files of their photographs, sorted by name; as load_views(), but nothing is opened."""
     if images is not None and not images.is_dir():
         raise FormatError(f"{images}: no folder of images")
     cameras = sorted(read_cameras(_camera_source(data)), key=lambda camera: camera.name)
     if len(cameras) < 2:
         raise FormatError(f"{data}: one camera only; training needs at least 2")
     folder = data if data.is_dir() else data.parent
-    return [_view(camera, _image_path(camera.name, folder, images, data), width, background) for camera in cameras]
+    return [(camera, _image_path(camera.name, folder, images, data)) for camera in cameras]
 
 
 def split(views: Sequence[View], hold_out: int) -> tuple[list[View], list[View]]:
