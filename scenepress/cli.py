@@ -127,6 +127,18 @@ class Prune:
     """What the scene itself reaches against photographs, in dB: 30."""
     cameras: CameraFile = None
     """transforms.json, cameras.json or a COLMAP folder: where the scene is seen from."""
+    distill: Annotated[int | None, _count("N")] = None
+    """Then train the splats that are left for N steps to look like the scene."""
+    images: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """With --distill: photographs of --cameras to look like, instead of the scene's own renders."""
+    background: Background = "black"
+    """With --images: behind photographs with transparency."""
+    seed: Annotated[int, _count("N")] = 0
+    """With --distill: the same seed, scene and machine give the same scene."""
+    checkpoint: Annotated[Path | None, arg(metavar="FILE.npz")] = None
+    """With --distill: write the state of the work there every 200 steps."""
+    resume: bool = False
+    """With --distill: go on from --checkpoint."""
     drop_invalid: bool = False
     """Leave out splats with non-finite or absurd values."""
     as_json: Json = False

@@ -30,6 +30,7 @@ from scenepress.scene import Camera, Splats
 
 if TYPE_CHECKING:
     from scenepress.distillation import Distillation
+    from scenepress.pruning import Pruned
 
 COMPARE_VIEWS, COMPARE_WIDTH, RENDER_WIDTH = 8, 400, 800
 MAX_TARGET = 1_000_000
@@ -133,6 +134,7 @@ def prune(command: cli.Prune) -> None:
 
     checks.require_other_file(command.source, command.output)
     checks.require_writable(command.output)
+    distill_options.require_sense(command)
     if (command.keep is None) == (command.max_loss_db is None):
         raise UsageError("prune: give --keep SHARE or --max-loss-db DB")
     if command.keep is not None and not 0 < command.keep <= 1:
@@ -147,12 +149,7 @@ def prune(command: cli.Prune) -> None:
         raise FormatError(f"{command.source}: an empty scene has nothing to leave out")
     cameras = checks.read_cameras_of(command.cameras, scene) if command.cameras else None
     checks.require_measurable(cameras or [])
-    with checks.progress() as progress:
-        if command.keep is not None:
-            found = pruning.to_share(scene, command.keep, cameras, model_psnr=model, progress=progress)
-        else:
-            loss = command.max_loss_db or 0.0
-            found = pruning.to_loss(scene, loss, cameras, model_psnr=model, progress=progress)
+    found = _pruned(command, scene, cameras, model)
     table.write(found.scene, command.output)
     outcome = printing.PruneOutcome(
         source=str(command.source),
@@ -164,11 +161,30 @@ def prune(command: cli.Prune) -> None:
         model_psnr=model,
         views=found.views,
         cameras="given" if cameras else "synthesised",
+        distill_steps=command.distill,
     )
     if command.as_json:
         printing.print_json(outcome.as_json())
     else:
         printing.print_pruning(outcome)
+
+
+def _pruned(command: cli.Prune, scene: Splats, cameras: Sequence[Camera] | None, model: float) -> Pruned:
+    """What is left, trained if that is asked for."""
+    from scenepress import distillation, pruning
+
+    plan = distill_options.plan_of(command, scene)
+    with checks.progress() as progress:
+        if command.keep is not None:
+            found = pruning.to_share(scene, command.keep, cameras, model_psnr=model, progress=progress)
+        else:
+            loss = command.max_loss_db or 0.0
+            found = pruning.to_loss(scene, loss, cameras, model_psnr=model, progress=progress)
+    if plan is not None:
+        with checks.progress() as progress:
+            restored = distillation.restore(found.scene, scene, plan, cameras, progress)
+        found = pruning.judge(scene, restored, cameras, model_psnr=model)
+    return found
 
 
 def _warn_of_poor_quality(command: cli.Compress, record: metadata.Quality) -> None:

@@ -1,4 +1,4 @@
-"""The options of `compress` that ask for distillation: what they must be, and what they ask for."""
+"""The options of `compress` and `prune` that ask for distillation: what they must be, and what they ask for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 1_000_000
 
 
-def require_sense(command: cli.Compress) -> None:
+def require_sense(command: cli.Compress | cli.Prune) -> None:
     """Refuse options that make no sense without or with the others.
 
     Raises:
@@ -34,7 +34,7 @@ def require_sense(command: cli.Compress) -> None:
                 raise UsageError(f"{name} is for distillation: give --distill N as well")
         return
     checks.require_range("--distill", command.distill, MAX_STEPS)
-    if command.preset == "lossless":
+    if isinstance(command, cli.Compress) and command.preset == "lossless":
         raise UsageError("--distill changes the scene, --preset lossless must not: give one of them")
     if command.images is not None and command.cameras is None:
         raise UsageError("--images needs --cameras FILE: where each of them was taken from")
@@ -44,9 +44,13 @@ def require_sense(command: cli.Compress) -> None:
         raise UsageError(f"--seed {command.seed}: must be in 0..2^63-1")
     if command.checkpoint is not None and command.checkpoint.suffix.lower() != ".npz":
         raise UsageError(f"--checkpoint {command.checkpoint}: its name must end in .npz")
+    if command.checkpoint is not None:
+        for file in (command.source, command.output):
+            checks.require_other_file(file, command.checkpoint)
+        checks.require_place(command.checkpoint)
 
 
-def plan_of(command: cli.Compress, scene: Splats) -> Distillation | None:
+def plan_of(command: cli.Compress | cli.Prune, scene: Splats) -> Distillation | None:
     """The distillation that is asked for, with its photographs; None if none is.
 
     Raises:
@@ -68,13 +72,15 @@ def plan_of(command: cli.Compress, scene: Splats) -> Distillation | None:
     )
 
 
-def _photographs(command: cli.Compress, scene: Splats, background: tuple[float, float, float]) -> list[View]:
+def _photographs(
+    command: cli.Compress | cli.Prune, scene: Splats, background: tuple[float, float, float]
+) -> list[View]:
     """The photographs of --cameras in --images, small enough to train with, in the axes of the scene."""
     import dataclasses
 
     from scenepress import api, photographs
     from scenepress.cameras import read_cameras
-    from scenepress.distillation import PIXELS
+    from scenepress.distill_views import PIXELS
 
     assert command.cameras is not None
     widest = max((c.width / c.height for c in read_cameras(command.cameras)), default=1.0)

@@ -73,6 +73,7 @@ class PruneOutcome:
     views: int
     cameras: str
     """"given" or "synthesised"."""
+    distill_steps: int | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The keys that docs/cli.md promises."""

@@ -44,6 +44,15 @@ class Pruned:
     """How many were rendered."""
 
 
+def judge(
+    scene: Splats, kept: Splats, cameras: Sequence[Camera] | None = None, *, model_psnr: float = MODEL_PSNR
+) -> Pruned:
+    """What `kept`, however it was made of `scene`, costs; see to_share()."""
+    _require_model(model_psnr)
+    views = _views(scene, cameras)
+    return _pruned(kept, _error(scene, kept, views), model_psnr, len(views))
+
+
 def removal_order(
     scene: Splats, cameras: Sequence[Camera] | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -177,7 +186,7 @@ def _views(scene: Splats, cameras: Sequence[Camera] | None) -> list[Camera]:
 
 def _error(scene: Splats, kept: Splats, views: Sequence[Camera]) -> float:
     """Mean squared error over all views."""
-    if not views or len(kept) == len(scene):
+    if not views or kept is scene:
         return 0.0
     psnr = quality.compare(scene, kept, views, perceptual=False).psnr
     return 0.0 if psnr == math.inf else float(10 ** (-psnr / 10))

@@ -12,10 +12,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from scenepress import api, cli, distillation, scene_ops
+from scenepress import api, cli, distill_views, distillation, pruning, scene_ops
 from scenepress.cameras import synthesize
 from scenepress.codecs import encoder, rates, reconstruction, splats
 from scenepress.codecs.presets import PRESETS, Settings
+from scenepress.distill_codec import Whole
 from scenepress.distillation import Distillation
 from scenepress.errors import FormatError, LossWarning, TrainingError
 from scenepress.formats import table
@@ -40,9 +41,9 @@ def rows_of(scene: Splats) -> Splats:
 @pytest.fixture(autouse=True)
 def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures teach small scenes."""
-    monkeypatch.setattr(distillation, "SURROUND", 6)
-    monkeypatch.setattr(distillation, "ORBIT", 6)
-    monkeypatch.setattr(distillation, "WIDTH", 96)
+    monkeypatch.setattr(distill_views, "SURROUND", 6)
+    monkeypatch.setattr(distill_views, "ORBIT", 6)
+    monkeypatch.setattr(distill_views, "WIDTH", 96)
 
 
 @pytest.mark.parametrize("degree", range(4))
@@ -218,19 +219,6 @@ def test_photographs_teach_what_the_scene_does_not_know() -> None:
     assert error(taught) < 0.5 * error(plain)
 
 
-class Plain:
-    """A codec that changes nothing."""
-
-    def fewer(self, scene: Splats, _done: float, _memory: loop.Memory) -> tuple[np.ndarray, loop.Memory]:
-        return np.ones(len(scene), np.bool_), {}
-
-    def fix(self, _scene: Splats, memory: loop.Memory) -> loop.Memory:
-        return memory
-
-    def code(self, scene: Splats, _memory: loop.Memory) -> loop.Coded:
-        return loop.Coded(scene, scene, {})
-
-
 def examples(scene: Splats, change: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Callable[[int], Example]:
     views = synthesize(scene, 4, 64)
 
@@ -241,9 +229,17 @@ def examples(scene: Splats, change: Callable[[np.ndarray], np.ndarray] = lambda 
     return example
 
 
+def test_what_pruning_leaves_can_be_restored() -> None:
+    scene = cloud(600, 1)
+    pruned = pruning.to_share(scene, 0.5)
+    restored = distillation.restore(pruned.scene, scene, Distillation(60), None, lambda *_: None)
+    assert len(restored) == len(pruned.scene) == 300
+    assert pruning.judge(scene, restored).psnr > pruned.psnr + 1
+
+
 def test_a_perfect_scene_stays_as_it_is() -> None:
     scene = dataclasses.replace(cloud(100, 1), opacity_logits=np.full(100, 1, np.float32))
-    done = loop.distill(scene, examples(scene), Plain(), 1.0, DistillSettings(steps=8))
+    done = loop.distill(scene, examples(scene), Whole(), 1.0, DistillSettings(steps=8))
     assert done.step == 8
     np.testing.assert_allclose(done.values["sh0"], scene.sh0, atol=1e-6)
 
@@ -252,7 +248,7 @@ def test_numbers_that_are_not_finite_are_told_with_their_step() -> None:
     scene = cloud(100, 1)
     bad = examples(scene, lambda image: np.where(image > 0.5, np.nan, image).astype(np.float32))
     with pytest.raises(TrainingError, match=r"step 1: .*not finite"):
-        loop.distill(scene, bad, Plain(), 1.0, DistillSettings(steps=3))
+        loop.distill(scene, bad, Whole(), 1.0, DistillSettings(steps=3))
 
 
 def test_impossible_plans_are_refused() -> None:

@@ -1,0 +1,139 @@
+"""What learned/distill asks of a codec: of the one for splats, or of none."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenepress import container
+from scenepress.allocation import Sensitivities
+from scenepress.codecs import encoder, rates, reconstruction
+from scenepress.codecs.presets import Settings
+from scenepress.learned.distill import Coded, Memory
+from scenepress.scene import Camera, Splats
+from scenepress.stages import rotation
+
+ROUND_VIEWS = 24
+"""Given cameras that a round measures with, at most."""
+LOWEST, HIGHEST = 12.0, 70.0
+"""Nominal qualities, in dB, that are looked at for a wanted size."""
+SEARCHES, NEAR = 6, 0.004
+"""Files made to find the nominal quality of a wanted size, at most; and how near, in ln(bytes)."""
+LOG_SLOPES = (0.04, 0.12, 0.36)
+"""ln(bytes) per dB of nominal quality: least, usual, most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lossy:
+    """The codec of splats: prunes, and quantises as its encoder does."""
+
+    settings: Settings
+    """Of the first round."""
+    views: Sequence[Camera] | None
+    """Given cameras; None: made up for every measurement."""
+    strength: float
+    """Pruning's limit grows by this factor over the rounds."""
+    choose: Callable[[Splats, Sensitivities, float], float] | None
+    """The nominal quality to go on with when the splats are chosen, from that of the start; None: the same."""
+
+    def fewer(self, scene: Splats, done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
+        """Those that are missed more than their bits are worth; the standard rises from round to round."""
+        sens = encoder.measure(scene, self.views[:: -(-len(self.views) // ROUND_VIEWS)] if self.views else None)
+        limit = self.settings.prune * self.strength**done * encoder.delta_of(self.settings, len(scene)) ** 2
+        kept = sens.removal > limit
+        if self.settings.keep_order or not kept.any():
+            kept[:] = True
+        return kept, {**_remembered(sens.take(np.flatnonzero(kept))), "psnr": np.array(self.settings.psnr)}
+
+    def fix(self, scene: Splats, memory: Memory) -> Memory:
+        """Choose the steps for what is left."""
+        if self.choose is None:
+            return memory
+        return {**memory, "psnr": np.array(self.choose(scene, recalled(memory), float(memory["psnr"])))}
+
+    def code(self, scene: Splats, memory: Memory) -> Coded:
+        """Quantise for the quality that is remembered."""
+        chosen = dataclasses.replace(self.settings, prune=0.0, psnr=float(memory["psnr"]))
+        prepared = encoder.prepare(scene, recalled(memory), chosen, sure=True)
+        rows, decoded = reconstruction.reconstruct(prepared)
+        back = np.empty(len(rows), np.intp)
+        back[rows] = np.arange(len(rows))
+        quats, renamed = rotation.canonical(scene.quats)
+        logs = np.take_along_axis(scene.log_scales, renamed, 1)
+        named = dataclasses.replace(scene, quats=quats.astype(np.float32), log_scales=logs)
+        return Coded(named, decoded.take(back), _slopes(prepared, named))
+
+
+def _slopes(prepared: encoder.Prepared, named: Splats) -> dict[str, NDArray[np.float32]]:
+    """rates.slopes(), for splats in an order of their own."""
+    found = rates.slopes(prepared, named.take(prepared.source))
+    back = np.empty(len(named), np.intp)
+    back[prepared.source] = np.arange(len(named))
+    return {name: array[back] for name, array in found.items()}
+
+
+def _remembered(sens: Sensitivities) -> Memory:
+    return {field.name: getattr(sens, field.name) for field in dataclasses.fields(sens)}
+
+
+def recalled(memory: Memory) -> Sensitivities:
+    """The sensitivities that a codec remembers."""
+    return Sensitivities(**{field.name: memory[field.name] for field in dataclasses.fields(Sensitivities)})
+
+
+class Whole:
+    """A codec that changes nothing and keeps everything."""
+
+    settings = Settings(psnr=math.inf)
+    """For names of runs."""
+
+    def fewer(self, scene: Splats, _done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
+        """All stay."""
+        return np.ones(len(scene), np.bool_), memory
+
+    def fix(self, _scene: Splats, memory: Memory) -> Memory:
+        """Nothing to choose."""
+        return memory
+
+    def code(self, scene: Splats, _memory: Memory) -> Coded:
+        """As it is."""
+        return Coded(scene, scene, {})
+
+
+def chooser(settings: Settings, wanted: float) -> Callable[[Splats, Sensitivities, float], float]:
+    """For Lossy.choose: the nominal quality that gives about `wanted` bytes when no more splats are left out."""
+    whole = dataclasses.replace(settings, prune=0.0)
+
+    def choose(scene: Splats, sens: Sensitivities, start: float) -> float:
+        return nominal(scene, sens, whole, wanted, start)[0]
+
+    return choose
+
+
+def nominal(
+    scene: Splats, sens: Sensitivities, settings: Settings, wanted: float, start: float
+) -> tuple[float, float]:
+    """The nominal quality, in dB, of a file of about `wanted` bytes, and ln(its bytes / wanted)."""
+
+    def excess(psnr: float) -> float:
+        prepared = encoder.prepare(scene, sens, dataclasses.replace(settings, psnr=psnr), sure=True)
+        return math.log(len(container.write(encoder.code(prepared, _silent))) / wanted)
+
+    at, slope = start, LOG_SLOPES[1]
+    found = excess(at)
+    for _ in range(SEARCHES - 1):
+        to = float(np.clip(at - found / slope, LOWEST, HIGHEST))
+        if abs(found) < NEAR or to == at:
+            break
+        reached = excess(to)
+        slope = float(np.clip((reached - found) / (to - at), LOG_SLOPES[0], LOG_SLOPES[2]))
+        at, found = to, reached
+    return at, found
+
+
+def _silent(_what: str, _done: float) -> None:
+    pass
