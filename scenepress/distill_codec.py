@@ -19,6 +19,8 @@ from scenepress.stages import rotation
 
 ROUND_VIEWS = 24
 """Given cameras that a round measures with, at most."""
+HEADROOM = 6.5
+"""dB of nominal quality; with more of it the scenes tried came out worse, and with less as well."""
 LOWEST, HIGHEST = 12.0, 70.0
 """Nominal qualities, in dB, that are looked at for a wanted size."""
 SEARCHES, NEAR = 6, 0.004
@@ -41,13 +43,19 @@ class Lossy:
     """The nominal quality to go on with when the splats are chosen, from that of the start; None: the same."""
 
     def fewer(self, scene: Splats, done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
-        """Those that are missed more than their bits are worth; the standard rises from round to round."""
+        """Those that are missed more than their bits are worth; the standard rises from round to round.
+
+        All, once what is left would be coded finer by HEADROOM than the file was to be: its bits had better go to
+        more splats.
+        """
         sens = encoder.measure(scene, self.views[:: -(-len(self.views) // ROUND_VIEWS)] if self.views else None)
         limit = self.settings.prune * self.strength**done * encoder.delta_of(self.settings, len(scene)) ** 2
         kept = sens.removal > limit
-        if self.settings.keep_order or not kept.any():
+        start = self.settings.psnr
+        fine = self.choose(scene, sens, float(memory["psnr"])) if self.choose and memory else start
+        if self.settings.keep_order or not kept.any() or fine > start + HEADROOM:
             kept[:] = True
-        return kept, {**_remembered(sens.take(np.flatnonzero(kept))), "psnr": np.array(self.settings.psnr)}
+        return kept, {**_remembered(sens.take(np.flatnonzero(kept))), "psnr": np.array(fine)}
 
     def fix(self, scene: Splats, memory: Memory) -> Memory:
         """Choose the steps for what is left."""

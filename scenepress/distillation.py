@@ -30,7 +30,7 @@ from scenepress.learned.distill import DistillSettings
 from scenepress.learned.train import View
 from scenepress.scene import Camera, Splats
 
-STRENGTH = 2.0
+STRENGTH = 3.0
 """Splats may be missed so many times as much as without distillation, for others learn to stand in."""
 PRICE = 1.0
 """Of a bit, next to what quantisation would pay for it."""
