@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FOLDERS = ("pipelines", "viewers", "data")
 ABOVE = r"scenepress\.(cli|pipelines|viewers|data)|pipelines|viewers|data|tests"
-SHARED_STAGES = {"table", "entropy", "context"}
+SHARED_STAGES = {"table", "entropy", "context", "learned_context"}
 """Modules of stages/ that are no stage of their own: what other stages may import, and the table."""
 
 FORBIDDEN = {  # Files matching the glob must not import these.

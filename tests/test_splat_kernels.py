@@ -258,6 +258,10 @@ def test_sh_contexts_and_scatter(seed: int, n: int, first: int, group: int) -> N
     classes, steps = rng.integers(0, 16, n).astype(np.uint8), steps_of(rng, n)
     (contexts,) = same("sh_contexts", plane, near, active, extents, group, classes, steps)
     assert (contexts // 6 == classes[active]).all()
+    weights = (rng.integers(-32767, 32768, 2) >> rng.integers(0, 15)).astype(np.int32)
+    base, predicted, flip = same("sh_predict", plane, near, active, extents, group, classes, steps, weights)
+    assert (predicted // 2 == contexts).all()
+    assert len(near) or not (base.any() or flip.any())
     symbols = rng.integers(-(2**25) + 1, 2**25 + 1, len(active)).astype(np.int32) >> rng.integers(0, 26)
     planes = [plane.copy(), plane.copy()]
     reference.sh_scatter(planes[0], first, active, symbols.astype(np.int32), steps)
@@ -392,7 +396,10 @@ def test_sh_of_a_level(seed: int, n: int, known: int, damage: str) -> None:
     used = np.arange(7)[:, None] < bounds[tile.extents[level.own]]
     tile.sh[:, level.own] = np.where(used, rng.integers(-5, 6, (7, n)), 0) * steps
     tile.sh[:, level.own] -= tile.sh[:, level.own] * (np.abs(tile.sh[:, level.own]) > 1 << 17)
-    extents, planes = sh.symbols(tile, level, steps)
+    weights = sh.UNPREDICTED
+    if rng.integers(2):
+        weights = (rng.integers(-32767, 32768, (7, 2)) >> rng.integers(0, 15)).astype(np.int32)
+    extents, planes = sh.symbols(tile, level, steps, weights)
     table = context.fit([extents])
     groups = [context.fit([s for g, s in planes if g == group]) for group in range(1, 16)]
     payload = bytearray(sh.encode(extents, planes, table, groups))
@@ -406,7 +413,7 @@ def test_sh_of_a_level(seed: int, n: int, known: int, damage: str) -> None:
         again.classes[:], again.extents[:known] = tile.classes, tile.extents[:known]
         again.sh[:, :known] = tile.sh[:, :known]
         fresh = [TableSet.from_bytes(t.to_bytes())[0] if t else None for t in (table, *groups)]
-        sh.decode(bytes(payload), again, level, steps, fresh[0], fresh[1:])
+        sh.decode(bytes(payload), again, level, steps, fresh[0], fresh[1:], weights)
         return [again.extents, again.sh]
 
     found = both_ways(decode, pytest.MonkeyPatch())
@@ -511,6 +518,10 @@ GOOD = {
         np.zeros(6, I32), np.zeros((2, 2), I32), np.zeros(1, I32), np.zeros(2, U8), 1, np.zeros(2, U8),
         np.ones(2, I32),
     ],
+    "sh_predict": [
+        np.zeros(6, I32), np.zeros((2, 2), I32), np.zeros(1, I32), np.zeros(2, U8), 1, np.zeros(2, U8),
+        np.ones(2, I32), np.zeros(2, I32),
+    ],
     "sh_scatter": [np.zeros(6, I32), 4, np.zeros(1, I32), np.zeros(1, I32), np.ones(2, I32)],
     "sh_inverse": [
         np.zeros((3, 2), I32), 0, np.ones(2, I32), np.zeros(3, I32), np.zeros((3, 9), I32),
@@ -569,6 +580,12 @@ BAD = [
     ("sh_contexts", 3, np.zeros(1, U8)),
     ("sh_contexts", 5, np.zeros(1, U8)),
     ("sh_contexts", 6, np.ones(1, I32)),
+    ("sh_predict", 1, np.full((2, 2), 6, I32)),
+    ("sh_predict", 2, np.full(1, 2, I32)),
+    ("sh_predict", 6, np.zeros(2, I32)),
+    ("sh_predict", 6, np.full(2, 65536, I32)),
+    ("sh_predict", 7, np.zeros(3, I32)),
+    ("sh_predict", 7, np.full(2, 32768, I32)),
     ("sh_scatter", 0, np.zeros(5, I32)),
     ("sh_scatter", 1, -1),
     ("sh_scatter", 1, 2**62),

@@ -90,21 +90,45 @@ void check_active(Input1<int32_t> active, size_t n) {
     check(active.data()[k] >= 0 && size_t(active.data()[k]) < n, "sh: active row out of range");
 }
 
-Array<uint8_t> sh_contexts_array(Input1<int32_t> plane, Input2<int32_t> near, Input1<int32_t> active,
-                                 Input1<uint8_t> extents, int group, Input1<uint8_t> classes,
-                                 Input1<int32_t> steps) {
+void check_sh(const Input1<int32_t>& plane, const Input2<int32_t>& near, const Input1<int32_t>& active,
+              const Input1<uint8_t>& extents, const Input1<uint8_t>& classes, const Input1<int32_t>& steps) {
   const size_t n = steps.shape(0);
-  const bool has_near = near.shape(0) > 0;
-  check(
-      extents.shape(0) == n && classes.shape(0) == n && (!has_near || (near.shape(0) == n && near.shape(1) == 2)),
-      "sh_contexts: lengths differ");
+  check(extents.shape(0) == n && classes.shape(0) == n &&
+            (near.shape(0) == 0 || (near.shape(0) == n && near.shape(1) == 2)),
+        "sh_contexts: lengths differ");
   check_active(active, n);
   for (size_t i = 0; i < near.size(); ++i)
     check(near.data()[i] >= 0 && size_t(near.data()[i]) < plane.shape(0), "sh_contexts: neighbour out of range");
+}
+
+Array<uint8_t> sh_contexts_array(Input1<int32_t> plane, Input2<int32_t> near, Input1<int32_t> active,
+                                 Input1<uint8_t> extents, int group, Input1<uint8_t> classes,
+                                 Input1<int32_t> steps) {
+  check_sh(plane, near, active, extents, classes, steps);
   auto out = new_array<uint8_t>({active.shape(0)});
-  const ShPlane p{plane.data(), has_near ? near.data() : nullptr, active.data(), int64_t(active.shape(0))};
+  const ShPlane p{plane.data(), near.shape(0) ? near.data() : nullptr, active.data(), int64_t(active.shape(0))};
   without_gil([&] { sh_contexts(p, extents.data(), group, classes.data(), steps.data(), out.data()); });
   return out;
+}
+
+nb::tuple sh_predict_arrays(Input1<int32_t> plane, Input2<int32_t> near, Input1<int32_t> active,
+                            Input1<uint8_t> extents, int group, Input1<uint8_t> classes, Input1<int32_t> steps,
+                            Input1<int32_t> weights) {
+  check_sh(plane, near, active, extents, classes, steps);
+  check(weights.shape(0) == 2, "sh_predict: two weights are needed");
+  for (size_t k = 0; k < 2; ++k)
+    check(weights.data()[k] >= -32767 && weights.data()[k] <= 32767, "sh_predict: weight out of range");
+  for (size_t i = 0; i < steps.shape(0); ++i)
+    check(steps.data()[i] > 0 && steps.data()[i] < 65536, "sh_predict: step out of range");
+  const size_t count = active.shape(0);
+  auto base = new_array<int32_t>({count});
+  auto context = new_array<uint8_t>({count}), flip = new_array<uint8_t>({count});
+  const ShPlane p{plane.data(), near.shape(0) ? near.data() : nullptr, active.data(), int64_t(count)};
+  without_gil([&] {
+    sh_predict(p, extents.data(), group, classes.data(), steps.data(), weights.data(),
+               {base.data(), context.data(), flip.data()});
+  });
+  return nb::make_tuple(base, context, flip);
 }
 
 void sh_scatter_array(nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> plane, int64_t first,
@@ -212,6 +236,7 @@ void bind_context(nanobind::module_& m) {
   m.def("reconstruct", &scenepress::reconstruct_array<false>);
   m.def("reconstruct_portable", &scenepress::reconstruct_array<true>);
   m.def("sh_contexts", &scenepress::sh_contexts_array);
+  m.def("sh_predict", &scenepress::sh_predict_arrays);
   m.def("sh_scatter", &scenepress::sh_scatter_array);
   m.def("sh_inverse", &scenepress::sh_inverse_array<false>);
   m.def("sh_inverse_portable", &scenepress::sh_inverse_array<true>);

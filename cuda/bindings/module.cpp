@@ -9,6 +9,7 @@ void bind_binary_coder(nanobind::module_& m);
 void bind_context(nanobind::module_& m);
 void bind_splat_levels(nanobind::module_& m);
 void bind_shape(nanobind::module_& m);
+void bind_learned(nanobind::module_& m);
 void bind_position(nanobind::module_& m);
 void bind_rans(nanobind::module_& m);
 void bind_raster(nanobind::module_& m);
@@ -28,4 +29,5 @@ NB_MODULE(_native, m) {
   bind_context(m);
   bind_splat_levels(m);
   bind_shape(m);
+  bind_learned(m);
 }

@@ -57,7 +57,11 @@ void channel(RansDecoder& decoder, const RansTables& tables, Output2<int32_t> va
 
 void sh(RansDecoder& decoder, const RansTables& extent_tables, nb::list group_tables, Output2<int32_t> planes,
         Output1<uint8_t> extents, int64_t first, Input2<int32_t> near, Input1<uint8_t> classes,
-        Input1<int32_t> steps, Input1<int32_t> bounds) {
+        Input1<int32_t> steps, Input1<int32_t> bounds, Input2<int32_t> weights) {
+  check(weights.shape(0) == 0 || (weights.shape(0) == planes.shape(0) && weights.shape(1) == 2),
+        "level: wrong number of weights");
+  for (size_t i = 0; i < weights.size(); ++i)
+    check(weights.data()[i] >= -32767 && weights.data()[i] <= 32767, "level: weight out of range");
   check(group_tables.size() == kShGroups && bounds.shape(0) == kShGroups + 1, "level: 15 groups are needed");
   check_level(first, near, classes, steps, extents.shape(0), 16);
   check(planes.shape(1) == extents.shape(0), "level: lengths differ");
@@ -77,7 +81,8 @@ void sh(RansDecoder& decoder, const RansTables& extent_tables, nb::list group_ta
                       classes.data(),
                       steps.data(),
                       extents.data(),
-                      bounds.data()};
+                      bounds.data(),
+                      weights.shape(0) ? weights.data() : nullptr};
   without_gil([&] { decode_sh_level(decoder, extent_tables, groups.data(), level, extents.data() + first); });
 }
 

@@ -1,5 +1,6 @@
 #include "cpu/sh_planes.h"
 
+#include "core/learned.h"
 #include "cpu/cpu_features.h"
 
 namespace scenepress {
@@ -15,6 +16,21 @@ void sh_contexts(const ShPlane& p, const uint8_t* extents, int group, const uint
       size = (2 * sum >= step) + (sum >= 2 * step);
     }
     out[k] = static_cast<uint8_t>(classes[i] * 6 + (extents[i] == group) * 3 + size);
+  }
+}
+
+void sh_predict(const ShPlane& p, const uint8_t* extents, int group, const uint8_t* classes, const int32_t* steps,
+                const int32_t* weights, const ShPrediction& out) {
+  sh_contexts(p, extents, group, classes, steps, out.context);
+  for (int64_t k = 0; k < p.count; ++k) {
+    const int32_t i = p.active[k], step = steps[i];
+    int64_t sum = 2048;
+    if (p.near)
+      sum += weights[0] * int64_t{p.plane[p.near[2 * i]]} + weights[1] * int64_t{p.plane[p.near[2 * i + 1]]};
+    const int32_t eighths = floor_div_double(16 * static_cast<int32_t>(saturate(sum >> 12)) + step, 2 * step);
+    const int32_t base = (eighths + 4) >> 3, fraction = eighths - 8 * base;
+    out.base[k] = base, out.flip[k] = static_cast<uint8_t>(fraction < 0);
+    out.context[k] = static_cast<uint8_t>(2 * out.context[k] + (fraction >= 2 || fraction <= -2));
   }
 }
 

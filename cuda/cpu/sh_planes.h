@@ -24,6 +24,16 @@ struct ShPlane {
 
 void sh_contexts(const ShPlane& p, const uint8_t* extents, int group, const uint8_t* classes, const int32_t* steps,
                  uint8_t* out);
+
+struct ShPrediction {
+  int32_t* base;
+  uint8_t* context;
+  uint8_t* flip;
+};
+
+// As sh_contexts, for a coefficient that is predicted: weights [2], 4096 = 1, within +-32767.
+void sh_predict(const ShPlane& p, const uint8_t* extents, int group, const uint8_t* classes, const int32_t* steps,
+                const int32_t* weights, const ShPrediction& out);
 void sh_scatter(int32_t* plane, int64_t first, const int32_t* active, const int32_t* symbols, const int32_t* steps,
                 int64_t count);
 // The transform back of n splats whose coefficients start at `planes`.

@@ -50,7 +50,8 @@ void decode_channel(RansDecoder& decoder, const RansTables& tables, const Predic
 void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, const RansTables* const* group_tables,
                      const ShLevel& level, uint8_t* out_extents) {
   const auto size = static_cast<size_t>(level.count);
-  std::vector<int32_t> symbols(size), active(size);
+  std::vector<int32_t> symbols(size), active(size), base(level.weights ? size : 0);
+  std::vector<uint8_t> flip(level.weights ? size : 0);
   std::vector<uint8_t> contexts = extent_contexts(level);
   check_contexts(extent_tables, contexts.data(), size);
   decoder.values(extent_tables, contexts.data(), size, false, symbols.data());
@@ -69,9 +70,16 @@ void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, cons
       int32_t* plane = level.planes + j * level.capacity;
       contexts.resize(active.size());
       const ShPlane p{plane, level.near, active.data(), static_cast<int64_t>(active.size())};
-      sh_contexts(p, out_extents, group, level.classes, level.steps, contexts.data());
+      if (level.weights) {
+        sh_predict(p, out_extents, group, level.classes, level.steps, level.weights + 2 * j,
+                   {base.data(), contexts.data(), flip.data()});
+      } else {
+        sh_contexts(p, out_extents, group, level.classes, level.steps, contexts.data());
+      }
       check_contexts(*group_tables[group - 1], contexts.data(), contexts.size());
       decoder.values(*group_tables[group - 1], contexts.data(), active.size(), true, symbols.data());
+      if (level.weights)
+        for (size_t k = 0; k < active.size(); ++k) symbols[k] = base[k] + (flip[k] ? -symbols[k] : symbols[k]);
       sh_scatter(plane, level.first, active.data(), symbols.data(), level.steps, p.count);
     }
   }

@@ -21,6 +21,7 @@ struct ShLevel {
   const int32_t* steps;    // [count]
   const uint8_t* extents;  // [capacity], known before this level
   const int32_t* bounds;   // [16]: coefficients of each extent
+  const int32_t* weights;  // [columns, 2] of sh_predict, or null
 };
 
 constexpr int kShGroups = 15;

@@ -252,10 +252,17 @@ void check_sh(Source& in) {
   Bytes out[2];
   for (int portable = 0; portable < 2; ++portable) {
     found[portable] = planes, out[portable] = extents;
-    const ShLevel level{found[portable].data(), int64_t(t.capacity), int64_t(kColumns),
-                        int64_t(t.known),       int64_t(t.n),        t.known ? t.near.data() : nullptr,
-                        t.classes.data(),       t.steps.data(),      out[portable].data(),
-                        bounds.data()};
+    const ShLevel level{found[portable].data(),
+                        int64_t(t.capacity),
+                        int64_t(kColumns),
+                        int64_t(t.known),
+                        int64_t(t.n),
+                        t.known ? t.near.data() : nullptr,
+                        t.classes.data(),
+                        t.steps.data(),
+                        out[portable].data(),
+                        bounds.data(),
+                        nullptr};
     try {
       RansDecoder decoder(payload.data(), payload.size(), portable);
       decode_sh_level(decoder, extent_tables, groups, level, out[portable].data() + t.known);

@@ -129,7 +129,7 @@ def _place(
 ) -> _PlacedTile:  # fmt: skip
     """Positions' cells, neighbours and classes of the tile's levels; source indices go to `indices`."""
     counts = [rows[index, level].stop - rows[index, level].start for level in levels]
-    tile = Tile.empty(sum(counts), p.basis.shape[1])
+    tile = Tile.empty(sum(counts), p.basis.shape[1], p.learned is not None)
     placed = []
     for level, count in zip(levels, counts, strict=True):
 
@@ -140,7 +140,7 @@ def _place(
         coarse = tile.codes >> np.uint64(3 * (tiles.DEPTH - depth))
         codes = position.decode(payload(table.POSITION), count, coarse, 3 * depth)
         wide = tiles.widen(codes, depth)
-        here = Level(tile.filled, count, tile.near(wide))
+        here = tile.place(wide, p.learned, p.classes)
         lowest, highest = p.bounds[level - 1] + 1 if level else 0, p.bounds[level]
         limit = kept if p.kept_order else None
         found = order.decode(payload(table.ORDER), tile, here, lowest, highest, p.tables.order, limit)
@@ -157,10 +157,12 @@ def _decode_attributes(p: Parameters, placed: _PlacedTile, scene: Splats) -> Non
     s, t, tile = p.steps, p.tables, placed.tile
     for here in placed.levels:
         level, own = here.level, here.level.own
+        context.begin(tile, level, s.origin)
         scale.decode(here.payload(table.SCALE), tile, level, s.scale, p.predictors, t.channels)
+        logs = scale.expand(np.ascontiguousarray(tile.values[:3, own]), s.origin, s.curve)
+        context.show_scales(tile, level, logs, s.origin)
         opacity.decode(here.payload(table.OPACITY), tile, level, s.opacity, p.predictors, t.channels)
         classes = tile.classes[own]
-        logs = scale.expand(np.ascontiguousarray(tile.values[:3, own]), s.origin, s.curve)
         wanted = rotation.steps(s.rotation, s.gain, s.lift, s.origin, classes, logs)
         rotation.decode(here.payload(table.ROTATION), tile, level, wanted, p.predictors, t.channels)
         vectors = np.ascontiguousarray(tile.values[4:7, own])
@@ -175,7 +177,8 @@ def _decode_sh(p: Parameters, placed: _PlacedTile, scene: Splats) -> None:
     for here in placed.levels:
         steps = context.step_of(p.steps.sh[tile.classes[here.level.own]])
         if p.basis.shape[1]:
-            sh.decode(here.payload(table.SH), tile, here.level, steps, p.tables.extent, p.tables.groups)
+            tables = p.tables
+            sh.decode(here.payload(table.SH), tile, here.level, steps, tables.extent, tables.groups, p.sh_weights)
         sh.dequantise(tile.sh, here.level.first, steps, p.shift, p.basis, scene.shN[here.rows])
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scenepress import allocation, cameras, scene_ops, significance
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import lattice, placement, predictors
+from scenepress.codecs import heads, lattice, placement, predictors, sh_predictors
 from scenepress.codecs.lattice import Lattice, Transforms
 from scenepress.codecs.placement import Placed
 from scenepress.codecs.presets import Settings
@@ -29,6 +29,7 @@ from scenepress.stages import (
     position,
     refinement,
     rotation,
+    scale,
     sh,
     table,
     tiles,
@@ -75,6 +76,8 @@ class Prepared:
     source_count: int
     """Splats of the source."""
     keep_order: bool
+    learned: bool
+    """Whether the learned context model may be used."""
 
 
 def encode(
@@ -106,10 +109,18 @@ def code(scene: Prepared, progress: Callable[[str, float], None]) -> list[Chunk]
             scene.bounds[-1] + 1,
             pool,
         )
-        planes = list(pool.map(lambda b: _symbols(b[0], b[1], b[2], scene, fitted), built))
+        learned = None
+        if scene.learned:
+            learned = heads.choose(built, fitted, scene.bounds[-1] + 1, scene.steps.origin, pool)
+            built = [(tile, context.with_heads(levels, learned), steps) for tile, levels, steps in built]
+        weights = sh.UNPREDICTED
+        if scene.learned:
+            columns = len(scene.lattice.sh)
+            weights = sh_predictors.fit([(t, levels) for t, levels, _ in built], scene.steps.sh, columns, pool)
+        planes = list(pool.map(lambda b: _symbols(b[0], b[1], b[2], scene, fitted, weights), built))
         progress("coding", 0.6)
         tables = _fit_tables(planes, pool)
-        p = _parameters(scene, fitted, tables)
+        p = dataclasses.replace(_parameters(scene, fitted, tables), learned=learned, sh_weights=weights)
         coded = pool.map(lambda i: _code_tile(scene, p, i, built[i][0], built[i][1], planes[i]), range(len(built)))
         chunks = [chunk for part in coded for chunk in part]
     progress("coding", 1.0)
@@ -248,7 +259,7 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: Thre
     placed = [done[i : i + len(cells)] for i in range(0, len(done), len(cells))]
     return Prepared(
         on_lattice, transforms, steps, exponent, boxes, bounds, cells, rows, placed, sens.removal, sh_count, total,
-        settings.keep_order,
+        settings.keep_order, settings.learned,
     )  # fmt: skip
 
 
@@ -278,18 +289,18 @@ def build_tile(scene: Prepared, index: int) -> tuple[Tile, list[Level], I32]:
     """The tile with all its lattice values, its levels, and the steps of its channels."""
     placed, source = scene.placed[index], scene.lattice
     rows = np.concatenate([p.rows for p in placed])
-    tile = Tile.empty(len(rows), len(source.sh))
+    tile = Tile.empty(len(rows), len(source.sh), scene.learned)
     tile.values[:] = source.values[:, rows]
     tile.classes[:] = source.classes[rows]
     tile.extents[:] = source.extents[rows]
     tile.sh[:] = source.sh[:, rows]
+    if scene.learned:
+        tile.logs[:] = scale.expand(np.ascontiguousarray(tile.values[:3]), scene.steps.origin, scene.steps.curve)
     levels = []
     for p in placed:
         codes, depth = _codes(scene.boxes[index], p)
         wide = tiles.widen(codes, depth)
-        levels.append(
-            Level(tile.filled, len(codes), tile.near(wide) if len(codes) else np.zeros((0, 2), np.int32))
-        )
+        levels.append(tile.place(wide, heads.NOTHING if scene.learned else None, scene.bounds[-1] + 1))
         if len(codes):
             tile.merge(wide)
     return tile, levels, source.steps[:, rows]
@@ -306,22 +317,35 @@ class _Planes:
 
 
 def _symbols(
-    tile: Tile, levels: list[Level], steps: I32, scene: Prepared, fitted: tuple[tuple[context.Predictor, ...], ...]
-) -> list[_Planes]:
+    tile: Tile, levels: list[Level], steps: I32, scene: Prepared,
+    fitted: tuple[tuple[context.Predictor, ...], ...], weights: I32,
+) -> list[_Planes]:  # fmt: skip
     result = []
     for index, level in enumerate(levels):
         lowest = scene.bounds[index - 1] + 1 if index else 0
         single = scene.bounds[index] == lowest
         sh_steps = context.step_of(scene.steps.sh[tile.classes[level.own]])
-        extents, planes = sh.symbols(tile, level, sh_steps)
+        extents, planes = sh.symbols(tile, level, sh_steps, weights)
         result.append(
             _Planes(
                 None if single else order.symbols(tile, level, lowest),
-                [context.channel_symbols(tile, level, c, fitted, steps[c, level.own]) for c in range(CHANNELS)],
+                _channel_symbols(tile, level, steps[:, level.own], scene.steps.origin, fitted),
                 extents,
                 planes,
             )
         )
+    return result
+
+
+def _channel_symbols(
+    tile: Tile, level: Level, steps: I32, origin: int, fitted: tuple[tuple[context.Predictor, ...], ...]
+) -> list[Symbols]:
+    context.begin(tile, level, origin)
+    result = []
+    for c in range(CHANNELS):
+        if c == len(context.SCALE):
+            context.show_scales(tile, level, np.ascontiguousarray(tile.logs[:, level.own]), origin)
+        result.append(context.channel_symbols(tile, level, c, fitted, steps[c]))
     return result
 
 

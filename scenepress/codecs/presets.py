@@ -33,6 +33,8 @@ class Settings:
     """Keep every splat, and the order of the source."""
     tile_size: int = 65_536
     """Most splats in a tile."""
+    learned: bool = True
+    """Use the learned context model where it makes the file smaller."""
 
 
 PRESETS: dict[str, Settings] = {

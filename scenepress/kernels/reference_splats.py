@@ -23,7 +23,7 @@ WINDOW = 4
 """Neighbours are sought among this many coarse codes on either side."""
 
 
-def _unmorton21(codes: U64) -> NDArray[np.int64]:
+def unmorton21(codes: U64) -> NDArray[np.int64]:
     """int64 [n, 3] coordinates of 63-bit Morton codes, x in the highest bit of each triple."""
     out = np.empty((len(codes), 3), np.int64)
     for axis in range(3):
@@ -52,7 +52,7 @@ def neighbours(codes: U64, coarse: U64) -> I32:
     candidates = at[:, None] + np.arange(-WINDOW, WINDOW)
     outside = (candidates < 0) | (candidates >= m)
     candidates = np.clip(candidates, 0, m - 1)
-    offset = _unmorton21(coarse)[candidates] - _unmorton21(codes)[:, None]
+    offset = unmorton21(coarse)[candidates] - unmorton21(codes)[:, None]
     distance = np.where(outside, np.iinfo(np.int64).max, (offset * offset).sum(2))
     best = distance.argmin(1)
     rows = np.arange(n)
@@ -133,6 +133,26 @@ def sh_contexts(plane: I32, near: I32, active: I32, extents: U8, group: int, cla
 
 
 SH_LIMIT = 1 << 17
+
+
+def sh_predict(
+    plane: I32, near: I32, active: I32, extents: U8, group: int, classes: U8, steps: I32, weights: I32
+) -> tuple[I32, U8, U8]:
+    """As sh_contexts, of a coefficient that is predicted from its neighbours: weights int32 [2], 4096 = 1.
+
+    Returns (base int32 [a], context uint8 [a], flip uint8 [a]); they are read as those of predict().
+    """
+    step = steps[active].astype(np.int64)
+    prediction = np.zeros(len(active), np.int64)
+    if len(near):
+        around = plane[near[active]].astype(np.int64)
+        prediction = np.clip((2048 + around @ weights.astype(np.int64)) >> 12, -LIMIT, LIMIT)
+    eighths = (16 * prediction + step) // (2 * step)
+    base = (eighths + 4) >> 3
+    fraction = eighths - 8 * base
+    far = (np.abs(fraction) >= 2).astype(np.uint8)
+    contexts = 2 * sh_contexts(plane, near, active, extents, group, classes, steps) + far
+    return base.astype(np.int32), contexts.astype(np.uint8), (fraction < 0).astype(np.uint8)
 
 
 def sh_scatter(plane: I32, first: int, active: I32, symbols: I32, steps: I32) -> None:

@@ -32,6 +32,7 @@ if importlib.util.find_spec("scenepress.kernels._native") and os.environ.get("SC
         rotation_steps,
         sh_contexts,
         sh_inverse,
+        sh_predict,
         sh_scatter,
         unpack_bits,
     )
@@ -50,6 +51,7 @@ else:
         rotation_steps,
         sh_contexts,
         sh_inverse,
+        sh_predict,
         sh_scatter,
         unpack_bits,
     )
@@ -76,6 +78,7 @@ __all__ = [
     "rotation_steps",
     "sh_contexts",
     "sh_inverse",
+    "sh_predict",
     "sh_scatter",
     "step_of",
     "unpack_bits",

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.errors import BitstreamError
+from scenepress.kernels import learned as learned_kernels
 from scenepress.kernels import splats as kernels
 from scenepress.stages import entropy
 from scenepress.stages.entropy import Plane, PlaneDecoder, TableSet
+from scenepress.stages.learned_context import Learned, Seen, spreads_of
 
 step_of = kernels.step_of
 
@@ -37,7 +39,7 @@ CONTEXTS = MAX_CLASSES * kernels.PHASES * kernels.SPREADS
 CLASS_CONTEXTS = 1 + 4 * MAX_CLASSES
 EXTENT_BINS = 10
 EXTENT_CONTEXTS = MAX_CLASSES * EXTENT_BINS
-SH_CONTEXTS = MAX_CLASSES * 6
+SH_CONTEXTS, SH_PREDICTED_CONTEXTS = MAX_CLASSES * 6, MAX_CLASSES * 12
 GROUPS = 15
 """SH extents beyond 0; group g holds the coefficients that extent g adds."""
 KNOTS, SIZES = kernels.KNOTS, kernels.SIZES
@@ -68,9 +70,11 @@ class Tile:
     """uint64 [filled]: 63-bit Morton codes, sorted."""
     columns: I32
     """int32 [filled]: column of each of `codes`."""
+    logs: I32 = dataclasses.field(default_factory=lambda: np.zeros((3, 0), np.int32))
+    """int32 [3, capacity]: scales (scale.md), if a learned model needs them; else [3, 0]."""
 
     @staticmethod
-    def empty(capacity: int, sh_columns: int) -> Tile:
+    def empty(capacity: int, sh_columns: int, learned: bool = False) -> Tile:
         """A tile that can hold `capacity` splats."""
         return Tile(
             np.zeros((CHANNELS, capacity), np.int32),
@@ -80,6 +84,7 @@ class Tile:
             0,
             np.zeros(0, np.uint64),
             np.zeros(0, np.int32),
+            np.zeros((3, capacity if learned else 0), np.int32),
         )
 
     def near(self, codes: U64) -> I32:
@@ -87,6 +92,17 @@ class Tile:
         if not self.filled:
             return np.zeros((0, 2), np.int32)
         return self.columns[kernels.neighbours(codes, self.codes)]
+
+    def place(self, codes: U64, learned: Learned | None, classes: int) -> Level:
+        """The level of the sorted `codes`, before merge(); `classes` is the scene's number of them."""
+        if learned is None:
+            return Level(self.filled, len(codes), self.near(codes) if len(codes) else np.zeros((0, 2), np.int32))
+        near, far = np.zeros((0, 4), np.int32), np.zeros((0, 4), np.int32)
+        if self.filled and len(codes):
+            found, far = learned_kernels.nearest(codes, self.codes)
+            near = self.columns[found]
+        seen = Seen(learned, spreads_of(classes), near, far)
+        return Level(self.filled, len(codes), np.ascontiguousarray(near[:, :2]), seen)
 
     def merge(self, codes: U64) -> None:
         """Count the level whose sorted `codes` were just decoded as known."""
@@ -102,6 +118,8 @@ class Level:
     count: int
     near: I32
     """int32 [count, 2]: columns of the neighbours, or [0, 2]."""
+    seen: Seen | None = None
+    """In files with a learned model."""
 
     @property
     def own(self) -> slice:
@@ -157,13 +175,91 @@ def channel_contexts(
     )  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Coding:
+    """How the symbols of one channel of a level are to be read."""
+
+    base: I32
+    contexts: U8
+    flip: U8
+    prediction: I32 | None = None
+    """int32 [count], where a learned model will compare it with the values."""
+
+
+def with_heads(levels: Sequence[Level], learned: Learned | None) -> list[Level]:
+    """The same levels, to be coded with these heads."""
+
+    def changed(seen: Seen | None) -> Seen | None:
+        if seen is None or learned is None:
+            return None
+        return Seen(learned, seen.spreads, seen.near, seen.far)
+
+    return [dataclasses.replace(level, seen=changed(level.seen)) for level in levels]
+
+
+def begin(tile: Tile, level: Level, origin: int) -> None:
+    """Show the network what is known of the level before its scales; `origin` as in scale.md."""
+    if level.seen is not None and len(level.seen.near):
+        level.seen.features = learned_kernels.level_features(
+            tile.values, tile.logs, tile.classes, level.first, level.seen.near, level.seen.far, origin
+        )
+
+
+def show_scales(tile: Tile, level: Level, logs: I32, origin: int) -> None:
+    """Show the network the level's scales, int32 [3, count] from scale.expand()."""
+    if level.seen is None:
+        return
+    tile.logs[:, level.own] = logs
+    if len(level.seen.near):
+        learned_kernels.shape_features(level.seen.features, logs, origin)
+
+
+def coding(
+    tile: Tile, level: Level, channel: int, predictors: Sequence[Sequence[Predictor]], steps: I32
+) -> Coding:
+    """How `channel` of the level is coded; channels before it stand in the tile."""
+    seen = level.seen
+    head = seen.learned.heads[channel] if seen is not None else None
+    if seen is None or not len(seen.near):
+        base, contexts, flip = channel_contexts(tile, level, channel, predictors, steps)
+        if seen is not None and head is not None:
+            contexts = contexts // kernels.SPREADS * np.uint8(seen.spreads) + np.uint8(seen.spreads - 1)
+        return Coding(base, contexts, flip)
+    predictor = predictors[1][channel]
+    classes = tile.classes[level.own]
+    inputs = np.array(INPUTS[channel], np.int32)
+    if head is None:
+        prediction = learned_kernels.linear_prediction(
+            tile.values, level.first, seen.near, channel, inputs, predictor.weights, predictor.bias, classes
+        )
+        return Coding(*channel_contexts(tile, level, channel, predictors, steps), prediction)
+    network = seen.learned.network
+    return Coding(
+        *learned_kernels.learned_predict(
+            tile.values, level.first, seen.near, channel, inputs, predictor.weights, predictor.bias, classes,
+            np.ascontiguousarray(steps), seen.features, network.weights[channel], network.bias[channel],
+            head.weights, head.bias, seen.spreads,
+        )
+    )  # fmt: skip
+
+
+def show_values(tile: Tile, level: Level, channel: int, coded: Coding, steps: I32) -> None:
+    """Show the network the level's values of `channel`, which stand in the tile."""
+    if level.seen is not None and coded.prediction is not None:
+        values = np.ascontiguousarray(tile.values[channel, level.own])
+        learned_kernels.residual_features(
+            level.seen.features, channel, values, coded.prediction, np.ascontiguousarray(steps)
+        )
+
+
 def channel_symbols(
     tile: Tile, level: Level, channel: int, predictors: Sequence[Sequence[Predictor]], steps: I32
 ) -> Symbols:
     """What codes `channel` of the level, whose lattice values already stand in the tile."""
-    base, contexts, flip = channel_contexts(tile, level, channel, predictors, steps)
-    k = tile.values[channel, level.own] // steps - base
-    return Symbols(np.where(flip != 0, -k, k).astype(np.int32), contexts)
+    coded = coding(tile, level, channel, predictors, steps)
+    k = tile.values[channel, level.own] // steps - coded.base
+    show_values(tile, level, channel, coded, steps)
+    return Symbols(np.where(coded.flip != 0, -k, k).astype(np.int32), coded.contexts)
 
 
 def decode_channel(
@@ -171,7 +267,7 @@ def decode_channel(
     steps: I32, table_set: TableSet | None,
 ) -> None:  # fmt: skip
     """Decode one channel of the level into the tile."""
-    if kernels.FUSED and table_set is not None:
+    if kernels.FUSED and table_set is not None and level.seen is None:
         predictor = predictors[1 if len(level.near) else 0][channel]
         handle, (tables,) = decoder.parts(table_set)
         with damage():
@@ -180,9 +276,12 @@ def decode_channel(
                 predictor.weights, predictor.bias, tile.classes[level.own], np.ascontiguousarray(steps),
             )  # fmt: skip
         return
-    base, contexts, flip = channel_contexts(tile, level, channel, predictors, steps)
-    symbols = decode_plane(decoder, table_set, contexts)
-    tile.values[channel, level.own] = kernels.reconstruct(base, flip, symbols, np.ascontiguousarray(steps))
+    coded = coding(tile, level, channel, predictors, steps)
+    symbols = decode_plane(decoder, table_set, coded.contexts)
+    tile.values[channel, level.own] = kernels.reconstruct(
+        coded.base, coded.flip, symbols, np.ascontiguousarray(steps)
+    )
+    show_values(tile, level, channel, coded, steps)
 
 
 def decode_channels(

@@ -24,12 +24,14 @@ from scenepress.stages.context import (
     KNOTS,
     MAX_CLASSES,
     SH_CONTEXTS,
+    SH_PREDICTED_CONTEXTS,
     SIZES,
     U8,
     Predictor,
     Symbols,
 )
 from scenepress.stages.entropy import TableSet
+from scenepress.stages.learned_context import MODELS, OUTPUTS, UNITS, Head, Learned
 
 MAX_LEVELS = 16
 MAX_EXPONENT = 126
@@ -40,7 +42,10 @@ SH_COUNTS = (0, 3, 8, 15)
 SHIFT_UNIT = 128
 """Reconstruction shifts of SH are in units of step / SHIFT_UNIT."""
 
-MISC, STEP, WEIGHT, BIAS, BASIS = range(5)
+KEPT_ORDER, LEARNED, SH_PREDICTED = 1, 2, 4
+"""Flags."""
+
+MISC, STEP, WEIGHT, BIAS, BASIS, HEAD = range(6)
 """Contexts of the parameters' own plane."""
 
 
@@ -116,6 +121,10 @@ class Parameters:
     predictors: tuple[tuple[Predictor, ...], ...]
     """[2][CHANNELS]: for levels without and with neighbours."""
     tables: Tables
+    learned: Learned | None = None
+    """The learned context model, if the file uses one."""
+    sh_weights: I32 = dataclasses.field(default_factory=lambda: np.zeros((0, 2), np.int32))
+    """int32 [columns, 2]: how SH coefficients follow from their neighbours (4096 = 1), or [0, 2]: not at all."""
 
     @property
     def classes(self) -> int:
@@ -131,7 +140,10 @@ def weight_count(channel: int, with_near: bool) -> int:
 def encode(p: Parameters) -> bytes:
     """The payload of the parameters chunk."""
     head = bytearray()
-    shape = (int(p.kept_order), p.sh_count, p.basis.shape[1], p.classes, len(p.bounds))
+    flags = KEPT_ORDER * p.kept_order | LEARNED * (p.learned is not None) | SH_PREDICTED * (len(p.sh_weights) > 0)
+    shape = [flags, p.sh_count, p.basis.shape[1], p.classes, len(p.bounds)]
+    if p.learned is not None:
+        shape += [p.learned.model, sum((head is not None) << c for c, head in enumerate(p.learned.heads))]
     for value in shape:
         head += varint.write_varint(value)
     symbols = Symbols(*_flatten(p))
@@ -163,6 +175,10 @@ def _flatten(p: Parameters) -> tuple[I32, U8]:
     for row in p.predictors:
         for predictor in row:
             parts += [(WEIGHT, predictor.weights), (BIAS, predictor.bias)]
+    parts.append((WEIGHT, p.sh_weights.ravel()))
+    for head in p.learned.heads if p.learned is not None else ():
+        if head is not None:
+            parts += [(HEAD, head.weights.ravel()), (BIAS, head.bias)]
     values = np.concatenate([np.asarray(v, np.int32) for _, v in parts])
     contexts = np.concatenate([np.full(len(v), c, np.uint8) for c, v in parts])
     return values, contexts
@@ -199,7 +215,7 @@ def decode(payload: bytes) -> Parameters:
     """
     at, shape = 0, []
     for what, limit in (
-        ("flags", 1),
+        ("flags", KEPT_ORDER | LEARNED | SH_PREDICTED),
         ("SH count", 15),
         ("columns", 45),
         ("classes", MAX_CLASSES),
@@ -214,6 +230,14 @@ def decode(payload: bytes) -> Parameters:
         raise BitstreamError(
             f"splat parameters: SH count {sh_count}, {columns} columns, {levels} levels, {classes} classes"
         )
+    model, heads = 0, 0
+    if flags & LEARNED:
+        model, at = varint.read_varint(payload, at)
+        heads, at = varint.read_varint(payload, at)
+        if model not in MODELS or heads >> CHANNELS:
+            raise BitstreamError(f"splat parameters: context model {model} with heads {heads:b} is unknown")
+    if flags & SH_PREDICTED and not columns:
+        raise BitstreamError("splat parameters: a prediction of no SH columns")
     own, at = TableSet.from_bytes(payload, at)
     present, at = varint.read_varint(payload, at)
     tables: list[TableSet | None] = []
@@ -230,11 +254,30 @@ def decode(payload: bytes) -> Parameters:
     for with_near in (False, True):
         for channel in range(CHANNELS):
             counts += [(WEIGHT, weight_count(channel, with_near)), (BIAS, classes)]
+    predicted = 2 * columns if flags & SH_PREDICTED else 0
+    counts.append((WEIGHT, predicted))
+    counts += [(HEAD, OUTPUTS * UNITS), (BIAS, OUTPUTS)] * heads.bit_count()
     contexts = np.concatenate([np.full(n, c, np.uint8) for c, n in counts])
     decoder = entropy.PlaneDecoder(payload[at:])
     read = _Reader(context.decode_plane(decoder, own, contexts))
     decoder.finish()
-    return _build(read, bool(flags), sh_count, columns, classes, levels, tables)
+    p = _build(read, bool(flags & KEPT_ORDER), sh_count, columns, classes, levels, tables)
+    weights = read.limited("SH weights", predicted, -32767, 32767).reshape(-1, 2).astype(np.int32)
+    p = dataclasses.replace(p, sh_weights=weights, learned=_learned(read, model, heads) if model else None)
+    _check_contexts(p)
+    return p
+
+
+def _learned(read: _Reader, model: int, present: int) -> Learned:
+    heads: list[Head | None] = []
+    for channel in range(CHANNELS):
+        if not present >> channel & 1:
+            heads.append(None)
+            continue
+        weights = read.limited("head weights", OUTPUTS * UNITS, -127, 127).astype(np.int8)
+        bias = read.limited("head biases", OUTPUTS, -(1 << 24), 1 << 24).astype(np.int32)
+        heads.append(Head(weights.reshape(OUTPUTS, UNITS), bias))
+    return Learned(model, tuple(heads))
 
 
 def _build(
@@ -287,16 +330,16 @@ def _build(
             row.append(Predictor(read.limited("biases", classes, -(1 << 24), 1 << 24).astype(np.int32), weights))
         predictors.append(tuple(row))
     split = Tables(tables[0], tuple(tables[1 : 1 + CHANNELS]), tables[1 + CHANNELS], tuple(tables[2 + CHANNELS :]))
-    _check_contexts(split)
     return Parameters(
         exponent, kept_order, sh_count, bounds, cells, steps, color, np.ascontiguousarray(basis), shift,
         tuple(predictors), split,
     )  # fmt: skip
 
 
-def _check_contexts(tables: Tables) -> None:
-    wanted = [context.CLASS_CONTEXTS] + [context.CONTEXTS] * CHANNELS + [EXTENT_CONTEXTS] + [SH_CONTEXTS] * GROUPS
-    for table, count in zip(tables.all(), wanted, strict=True):
+def _check_contexts(p: Parameters) -> None:
+    groups = SH_PREDICTED_CONTEXTS if len(p.sh_weights) else SH_CONTEXTS
+    wanted = [context.CLASS_CONTEXTS] + [context.CONTEXTS] * CHANNELS + [EXTENT_CONTEXTS] + [groups] * GROUPS
+    for table, count in zip(p.tables.all(), wanted, strict=True):
         if table is not None and len(table.context_map) > count:
             raise BitstreamError(
                 f"splat parameters: a table set of {len(table.context_map)} contexts, not at most {count}"

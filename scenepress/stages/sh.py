@@ -27,6 +27,8 @@ UNIT = 4096
 LIMIT = 1 << 17
 """Transform coefficients saturate at +-LIMIT, so that the inverse transform fits 32 bits."""
 BASIS_SAMPLES = 32_768
+UNPREDICTED: I32 = np.zeros((0, 2), np.int32)
+"""Weights of scenes whose coefficients are coded as they are."""
 
 
 def bounds_of(columns: int) -> tuple[int, ...]:
@@ -53,19 +55,24 @@ def _planes(columns: int, extents: U8) -> Iterator[tuple[int, int, I32]]:
             yield group, coefficient, active
 
 
-def symbols(tile: Tile, level: Level, steps: I32) -> tuple[Symbols, list[tuple[int, Symbols]]]:
+def symbols(
+    tile: Tile, level: Level, steps: I32, weights: I32 = UNPREDICTED
+) -> tuple[Symbols, list[tuple[int, Symbols]]]:
     """The extents' plane, and (group, plane) of every coefficient, from the values in the tile.
 
-    steps int32 [count].
+    steps int32 [count]; weights int32 [columns, 2], or UNPREDICTED.
     """
     extents = tile.extents[level.own]
     first = Symbols(extents.astype(np.int32), _extent_contexts(tile, level), signed=False)
     planes = []
     for group, j, active in _planes(len(tile.sh), extents):
-        contexts = kernels.sh_contexts(
-            tile.sh[j], level.near, active, extents, group, tile.classes[level.own], steps
-        )
+        coded = (tile.sh[j], level.near, active, extents, group, tile.classes[level.own], steps)
         values = tile.sh[j, level.first + active] // steps[active]
+        if len(weights):
+            base, contexts, flip = kernels.sh_predict(*coded, weights[j])
+            values = np.where(flip != 0, base - values, values - base)
+        else:
+            contexts = kernels.sh_contexts(*coded)
         planes.append((group, Symbols(values.astype(np.int32), contexts)))
     return first, planes
 
@@ -85,9 +92,9 @@ def encode(
 
 def decode(
     payload: bytes, tile: Tile, level: Level, steps: I32, table: entropy.TableSet | None,
-    groups: Sequence[entropy.TableSet | None],
+    groups: Sequence[entropy.TableSet | None], weights: I32 = UNPREDICTED,
 ) -> None:  # fmt: skip
-    """Decode the level's extents and coefficients into the tile; steps int32 [count].
+    """Decode the level's extents and coefficients into the tile; steps int32 [count], weights as in symbols().
 
     Raises:
         BitstreamError: damaged payload.
@@ -99,7 +106,7 @@ def decode(
         with context.damage():
             kernels.decode_sh_level(
                 handle, extent_tables, group_tables, tile.sh, tile.extents, level.first, level.near,
-                tile.classes[level.own], steps, bounds,
+                tile.classes[level.own], steps, bounds, weights,
             )  # fmt: skip
         decoder.finish()
         return
@@ -110,8 +117,14 @@ def decode(
     tile.extents[level.own] = narrow
     classes = tile.classes[level.own]
     for group, j, active in _planes(len(tile.sh), narrow):
-        contexts = kernels.sh_contexts(tile.sh[j], level.near, active, narrow, group, classes, steps)
-        values = context.decode_plane(decoder, groups[group - 1], contexts)
+        coded = (tile.sh[j], level.near, active, narrow, group, classes, steps)
+        if len(weights):
+            base, contexts, flip = kernels.sh_predict(*coded, weights[j])
+            values = context.decode_plane(decoder, groups[group - 1], contexts)
+            values = base + np.where(flip != 0, -values, values)
+        else:
+            contexts = kernels.sh_contexts(*coded)
+            values = context.decode_plane(decoder, groups[group - 1], contexts)
         kernels.sh_scatter(tile.sh[j], level.first, active, values, steps)
     decoder.finish()
 

@@ -1,0 +1,215 @@
+// The inner loops of the learned context model: compiled as they are, and for AVX2. They call nothing of the
+// standard library but memcpy: see raster_avx2fma.cpp.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "cpu/learned.h"
+
+namespace scenepress {
+namespace {
+
+constexpr int kLanes = 16;  // splats of a block
+constexpr int kUnits = kFeatures + kHidden;
+
+void linear_predictions(const Prediction& p, const SeenLevel& level, int32_t* out) {
+  const int32_t* own = p.values + p.first;
+  const int32_t* channel = p.values + p.channel * p.capacity;
+  for (int64_t i = 0; i < level.n; ++i) {
+    const int64_t a = level.near[kNearest * i], b = level.near[kNearest * i + 1];
+    const int32_t* w = p.weights + 2;
+    int64_t sum = 2048 + p.weights[0] * int64_t{channel[a]} + p.weights[1] * int64_t{channel[b]};
+    for (int64_t j = 0; j < p.input_count; ++j, w += 3) {
+      const int64_t row = p.inputs[j] * p.capacity;
+      sum += w[0] * int64_t{own[row + i]} + w[1] * int64_t{p.values[row + a]} + w[2] * int64_t{p.values[row + b]};
+    }
+    out[i] = static_cast<int32_t>(saturate(p.bias[p.classes[i]] + (sum >> 12)));
+  }
+}
+
+void residual_features(const SeenLevel& level, int channel, const int32_t* values, const int32_t* predictions,
+                       const int32_t* steps) {
+  int8_t* signed_row = level.features + (kResidualRow + channel) * level.n;
+  int8_t* size_row = level.features + (kSizeRow + channel) * level.n;
+  for (int64_t i = 0; i < level.n; ++i) {
+    const int32_t v = squash(values[i] - predictions[i], steps[i]);
+    signed_row[i] = static_cast<int8_t>(v);
+    size_row[i] = static_cast<int8_t>(v < 0 ? -v : v);
+  }
+}
+
+// What the inner loops read, copied so that the compiler knows that nothing they write is read again. Lanes beyond
+// `count` hold harmless numbers.
+struct Block {
+  int count;
+  int32_t around[kNearest][kLanes];
+  int32_t prediction[kLanes];
+  int32_t step[kLanes];
+  int32_t importance[kLanes];
+};
+
+void fill_block(const Prediction& p, const SeenLevel& level, const int32_t* predictions, int64_t begin,
+                Block* out) {
+  const int32_t* channel = p.values + p.channel * p.capacity;
+  out->count = static_cast<int>(level.n - begin < kLanes ? level.n - begin : kLanes);
+  for (int i = 0; i < kLanes; ++i) {
+    const int64_t at = begin + (i < out->count ? i : 0);
+    for (int k = 0; k < kNearest; ++k) out->around[k][i] = channel[level.near[kNearest * at + k]];
+    out->prediction[i] = predictions[at];
+    out->step[i] = p.steps[at];
+    out->importance[i] = p.classes[at];
+  }
+}
+
+// Rows 0 .. kCommonRow - 1 of the features.
+void channel_features(const Block& b, int8_t (*out)[kLanes]) {
+  int32_t logs[kLanes], found[kCommonRow][kLanes];
+  for (int i = 0; i < kLanes; ++i) logs[i] = log16(b.step[i]);
+  const auto squashed = [&](int32_t size, int i) {
+    const int32_t limited = size > kGapLimit ? kGapLimit : size;
+    const int32_t v = log16(b.step[i] + 2 * limited) - logs[i];
+    return v > 127 ? 127 : v;
+  };
+  for (int k = 0; k < kNearest; ++k)
+    for (int i = 0; i < kLanes; ++i) {
+      const int32_t d = b.around[k][i] - b.prediction[i];
+      const int32_t v = squashed(d < 0 ? -d : d, i);
+      found[k][i] = d < 0 ? -v : v;
+    }
+  for (int i = 0; i < kLanes; ++i) {
+    int32_t low = b.around[0][i], high = b.around[0][i];
+    for (int k = 1; k < kNearest; ++k) {
+      low = b.around[k][i] < low ? b.around[k][i] : low;
+      high = b.around[k][i] > high ? b.around[k][i] : high;
+    }
+    const int32_t gap = b.around[0][i] - b.around[1][i], p = b.prediction[i];
+    const int32_t v = squashed(p < 0 ? -p : p, i);
+    found[kNearest][i] = squashed(gap < 0 ? -gap : gap, i);
+    found[kNearest + 1][i] = squashed(high - low, i);
+    found[kNearest + 2][i] = p < 0 ? -v : v;
+    found[kNearest + 3][i] = clamp_to(logs[i] - 128, -127, 127);
+  }
+  for (int k = 0; k < kCommonRow; ++k)
+    for (int i = 0; i < kLanes; ++i) out[k][i] = static_cast<int8_t>(found[k][i]);
+}
+
+// The head's two sums for kLanes splats whose features are `stride` apart.
+#if defined(__AVX2__)
+struct Pairs {
+  __m256i low, high;  // (a, b) of splats 0..3 and 8..11; of 4..7 and 12..15
+};
+
+inline Pairs pairs_of(__m256i a, __m256i b) { return {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)}; }
+
+inline __m256i widen(const int8_t* p) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+inline Pairs dense(const Pairs* x, int pairs, const int8_t* weights, int32_t bias) {
+  Pairs sum{_mm256_set1_epi32(bias), _mm256_set1_epi32(bias)};
+  for (int k = 0; k < pairs; ++k) {
+    const uint32_t pair = static_cast<uint16_t>(weights[2 * k]) | static_cast<uint32_t>(weights[2 * k + 1]) << 16;
+    const __m256i w = _mm256_set1_epi32(static_cast<int32_t>(pair));
+    sum.low = _mm256_add_epi32(sum.low, _mm256_madd_epi16(x[k].low, w));
+    sum.high = _mm256_add_epi32(sum.high, _mm256_madd_epi16(x[k].high, w));
+  }
+  return sum;
+}
+
+void network_of(const int8_t* features, int64_t stride, const Network& n, int32_t (*out)[kLanes]) {
+  static_assert(kFeatures % 2 == 0 && kHidden % 2 == 0, "inputs go in pairs");
+  Pairs x[kUnits / 2];
+  for (int k = 0; k < kFeatures / 2; ++k)
+    x[k] = pairs_of(widen(features + 2 * k * stride), widen(features + (2 * k + 1) * stride));
+  const __m256i zero = _mm256_setzero_si256(), top = _mm256_set1_epi16(127);
+  for (int h = 0; h < kHidden; h += 2) {
+    __m256i unit[2];
+    for (int k = 0; k < 2; ++k) {
+      const Pairs sum = dense(x, kFeatures / 2, n.hidden + (h + k) * kFeatures, n.hidden_bias[h + k]);
+      const __m256i both =
+          _mm256_packs_epi32(_mm256_srai_epi32(sum.low, kHiddenShift), _mm256_srai_epi32(sum.high, kHiddenShift));
+      unit[k] = _mm256_min_epi16(_mm256_max_epi16(both, zero), top);
+    }
+    x[(kFeatures + h) / 2] = pairs_of(unit[0], unit[1]);
+  }
+  for (int o = 0; o < 2; ++o) {
+    const Pairs sum = dense(x, kUnits / 2, n.head + o * kUnits, n.head_bias[o]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out[o]), _mm256_permute2x128_si256(sum.low, sum.high, 0x20));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out[o] + 8),
+                        _mm256_permute2x128_si256(sum.low, sum.high, 0x31));
+  }
+}
+#else
+void network_of(const int8_t* features, int64_t stride, const Network& n, int32_t (*out)[kLanes]) {
+  int32_t hidden[kHidden][kLanes];
+  for (int h = 0; h < kHidden; ++h) {
+    for (int i = 0; i < kLanes; ++i) hidden[h][i] = n.hidden_bias[h];
+    for (int k = 0; k < kFeatures; ++k)
+      for (int i = 0; i < kLanes; ++i) hidden[h][i] += n.hidden[h * kFeatures + k] * features[k * stride + i];
+    for (int i = 0; i < kLanes; ++i) hidden[h][i] = clamp_to(hidden[h][i] >> kHiddenShift, 0, 127);
+  }
+  for (int o = 0; o < 2; ++o) {
+    const int8_t* w = n.head + o * kUnits;
+    for (int i = 0; i < kLanes; ++i) out[o][i] = n.head_bias[o];
+    for (int k = 0; k < kFeatures; ++k)
+      for (int i = 0; i < kLanes; ++i) out[o][i] += w[k] * features[k * stride + i];
+    for (int h = 0; h < kHidden; ++h)
+      for (int i = 0; i < kLanes; ++i) out[o][i] += w[kFeatures + h] * hidden[h][i];
+  }
+}
+#endif
+
+// Base, context and flip of a block, from the sums of its head.
+struct Choice {
+  int32_t base[kLanes];
+  int32_t context[kLanes];
+  int32_t flip[kLanes];
+};
+
+void choose(const Block& b, const int32_t (*sums)[kLanes], int32_t spreads, Choice* out) {
+  for (int i = 0; i < kLanes; ++i) {
+    const int32_t correction = clamp_to(sums[0][i] >> kHeadShift, -kCorrection, kCorrection);
+    const int32_t spread = clamp_to(sums[1][i] >> kHeadShift, 0, spreads - 2);
+    const int32_t e = floor_div_double(16 * b.prediction[i] + b.step[i], 2 * b.step[i]) + correction;
+    const int32_t base = (e + 4) >> 3, fraction = e - 8 * base, distance = fraction < 0 ? -fraction : fraction;
+    const int32_t phase = (distance > 0) + (distance > 2);
+    out->base[i] = base;
+    out->context[i] = (b.importance[i] * kPhases + phase) * spreads + spread;
+    out->flip[i] = fraction < 0;
+  }
+}
+
+void learned_predictions(const Prediction& p, const SeenLevel& level, const Network& network,
+                         const Predicted& out) {
+  linear_predictions(p, level, out.prediction);
+  int8_t features[kFeatures][kLanes] = {};
+  for (int64_t begin = 0; begin < level.n; begin += kLanes) {
+    Block block;
+    fill_block(p, level, out.prediction, begin, &block);
+    channel_features(block, features);
+    const auto size = static_cast<size_t>(block.count);
+    for (int k = 0; k < kCommonRow; ++k) std::memcpy(level.features + k * level.n + begin, features[k], size);
+    int32_t sums[2][kLanes];
+    if (block.count == kLanes) {
+      network_of(level.features + begin, level.n, network, sums);
+    } else {
+      for (int k = kCommonRow; k < kFeatures; ++k)
+        std::memcpy(features[k], level.features + k * level.n + begin, size);
+      network_of(features[0], kLanes, network, sums);
+    }
+    Choice choice;
+    choose(block, sums, network.spreads, &choice);
+    std::memcpy(out.base + begin, choice.base, 4 * size);
+    for (int i = 0; i < block.count; ++i) {
+      out.context[begin + i] = static_cast<uint8_t>(choice.context[i]);
+      out.flip[begin + i] = static_cast<uint8_t>(choice.flip[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace scenepress
