@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from scenepress import kernels
-from scenepress.kernels import reference_splats
+from scenepress.kernels import learned, reference_learned, reference_splats
 from scenepress.kernels import splats as chosen
 
 NAMES = list(kernels.BACKENDS)
@@ -25,14 +25,17 @@ def use(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run everything on this backend until the test ends."""
     monkeypatch.setenv("SCENEPRESS_BACKEND", name)
     monkeypatch.setattr(chosen, "FUSED", name != "reference")
-    source = splat_kernels(name)
-    swapped = {
-        id(getattr(chosen, f)): getattr(source, f)
-        for f in chosen.__all__
-        if callable(getattr(chosen, f, None)) and hasattr(source, f)
-    }
+    swapped = {}
+    for module, reference in ((chosen, reference_splats), (learned, reference_learned)):
+        source = reference if name == "reference" else splat_kernels(name)
+        swapped |= {
+            id(getattr(module, f)): getattr(source, f)
+            for f in module.__all__
+            if callable(getattr(module, f, None)) and hasattr(source, f)
+        }
     # Stages call some kernels by a name of their own.
-    for module in [m for key, m in sys.modules.items() if key.startswith(("scenepress.stages.", chosen.__name__))]:
+    places = ("scenepress.stages.", chosen.__name__, learned.__name__)
+    for module in [m for key, m in sys.modules.items() if key.startswith(places)]:
         for attribute, value in list(vars(module).items()):
             if id(value) in swapped:
                 monkeypatch.setattr(module, attribute, swapped[id(value)])

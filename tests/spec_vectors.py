@@ -113,11 +113,17 @@ def numbers_of(p: parameters.Parameters) -> list[int]:
     for row in p.predictors:
         for predictor in row:
             lists += [predictor.weights, predictor.bias]
+    lists.append(p.sh_weights.ravel())
+    for head in p.learned.heads if p.learned else ():
+        lists += [head.weights.ravel(), head.bias] if head else []
     return [int(v) for part in lists for v in part]
 
 
 def parameter_result(p: parameters.Parameters) -> str:
-    head = [int(p.kept_order), p.sh_count, p.basis.shape[1], p.classes, len(p.bounds)]
+    flags = int(p.kept_order) + 2 * (p.learned is not None) + 4 * (len(p.sh_weights) > 0)
+    head = [flags, p.sh_count, p.basis.shape[1], p.classes, len(p.bounds)]
+    if p.learned:
+        head += [p.learned.model, sum(1 << c for c, own in enumerate(p.learned.heads) if own)]
     present = [i for i, t in enumerate(p.tables.all()) if t is not None]
     return f"{words(head)} {words(numbers_of(p))}; {words(present)}".strip()
 
@@ -137,11 +143,14 @@ def parameter_payloads() -> list[Row]:
         large.tables, order=one, channels=(one, *large.tables.channels[1:]),
         groups=(*large.tables.groups[:-1], one),
     )  # fmt: skip
+    rng = np.random.default_rng(0)
+    learned = splat_streams.with_learned(rng, of_size(1, 1, 1, 3, False), heads=1 << 8, sh_predicted=True)
     rows = [
         [parameters.encode(p).hex().upper(), parameter_result(p), why]
         for p, why in (
             (small, "the smallest"),
             (dataclasses.replace(large, tables=table_sets), "kept order, two levels, SH, three table sets"),
+            (learned, "a learned context model, SH predicted"),
         )
     ]
     wide = entropy.fit(entropy.histogram(np.arange(66, dtype=np.uint8) % 2, np.arange(66, dtype=np.uint8), 66))
@@ -155,9 +164,13 @@ def parameter_payloads() -> list[Row]:
         ),
     ]
     payloads = [(parameters.encode(p), why) for p, why in bad]
-    good = parameters.encode(small)
+    good, seen = parameters.encode(small), parameters.encode(learned)
     payloads += [
-        (b"\2" + good[1:], "an unknown flag"),
+        (b"\x08" + good[1:], "an unknown flag"),
+        (b"\4" + good[1:], "a prediction of no SH columns"),
+        (seen[:5] + b"\2" + seen[6:], "an unknown context model"),
+        (seen[:5] + b"\0" + seen[6:], "context model 0"),
+        (seen[:6] + b"\x80\x0a" + seen[8:], "a head of channel 10"),
         (good[:1] + b"\1" + good[2:], "SH count 1"),
         (good[:2] + b"\1" + good[3:], "a column without SH"),
         (good[:3] + b"\0" + good[4:], "no classes"),
@@ -445,6 +458,28 @@ def sh_inverses() -> list[Row]:
     return rows
 
 
+def sh_predictions() -> list[Row]:
+    cases = [
+        (0, (5, 5), (-100, 999), (0, 0), 10),
+        (2, (3, 2), (), (4096, 4096), 10),
+        (2, (3, 3), (10, 10), (2048, 2048), 10),
+        (2, (3, 3), (10, 4), (2048, 2048), 10),
+        (15, (15, 15), (-40, 3), (1500, -700), 16),
+        (1, (9, 4), (131072, -131072), (32767, -32767), 1),
+        (1, (9, 4), (-131072, 131072), (32767, 1), 60000),
+    ]
+    rows = []
+    for kind, (extent, group), around, weights, step in cases:
+        near = np.array([[0, 1]] if around else np.zeros((0, 2)), np.int32)
+        found = kernels.sh_predict(
+            ints(*around, *[0] * (3 - len(around))), near, ints(0), np.array([extent], np.uint8), group,
+            np.array([kind], np.uint8), ints(step), ints(*weights),
+        )  # fmt: skip
+        front = [str(kind), str(extent), str(group), words(around), str(step), words(weights)]
+        rows.append([*front, *(str(array[0]) for array in found)])
+    return rows
+
+
 TABLES: dict[tuple[str, str], Callable[[], list[Row]]] = {
     ("tiles", "### 4.1 "): tile_payloads,
     ("tiles", "### 4.2 "): tile_codes,
@@ -464,6 +499,7 @@ TABLES: dict[tuple[str, str], Callable[[], list[Row]]] = {
     ("sh", "### 4.2 "): sh_contexts,
     ("sh", "### 4.3 "): sh_values,
     ("sh", "### 4.4 "): sh_inverses,
+    ("sh", "### 4.5 "): sh_predictions,
 }
 """By page and the beginning of the heading that the table stands under."""
 
@@ -484,10 +520,10 @@ def rows(page: str, heading: str) -> list[Row]:
     return [[cell.strip() for cell in line[1:-1].split("|")] for line in body.splitlines()]
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], tables: dict[tuple[str, str], Callable[[], list[Row]]] | None = None) -> int:
     """Fill all tables; 1 if --check found one that would change."""
     changed = []
-    for (page, heading), make in TABLES.items():
+    for (page, heading), make in (TABLES if tables is None else tables).items():
         path = SPEC / f"{page}.md"
         before, body, after = _split(path.read_text("utf-8"), heading)
         fresh = "".join("| " + " | ".join(row) + " |\n" for row in make())

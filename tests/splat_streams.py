@@ -17,6 +17,7 @@ from scenepress.scene import Splats
 from scenepress.stages import (
     context,
     entropy,
+    learned_context,
     order,
     parameters,
     position,
@@ -28,6 +29,7 @@ from scenepress.stages import (
     tiles,
 )
 from scenepress.stages.context import Level, Predictor, Tile, step_of
+from scenepress.stages.learned_context import Head, Learned
 from scenepress.stages.parameters import Parameters, Steps, Tables
 from scenepress.stages.tiles import TileBox
 
@@ -86,6 +88,19 @@ def random_parameters(rng: np.random.Generator, sh_count: int, wild: bool, kept:
     )
 
 
+def with_learned(rng: np.random.Generator, p: Parameters, heads: int, sh_predicted: bool) -> Parameters:
+    """With the learned context model, random heads for the channels whose bits are set, and SH weights."""
+    weights = np.zeros((p.basis.shape[1] if sh_predicted else 0, 2), np.int32)
+    weights += spread(rng, 4096, weights.shape).astype(np.int32)
+    found = tuple(_head(rng) if heads >> c & 1 else None for c in range(context.CHANNELS))
+    return dataclasses.replace(p, learned=Learned(1, found), sh_weights=weights)
+
+
+def _head(rng: np.random.Generator) -> Head:
+    weights = rng.integers(-127, 128, (2, learned_context.UNITS)) * (rng.random((2, learned_context.UNITS)) < 0.3)
+    return Head(weights.astype(np.int8), rng.integers(0, 4000, 2).astype(np.int32))
+
+
 @dataclasses.dataclass
 class Filled:
     """One tile: lattice values in the order of decoding, and the planes that code them."""
@@ -129,7 +144,7 @@ def _values(rng: np.random.Generator, p: Parameters, tile: Tile, own: slice) -> 
 
 def fill(rng: np.random.Generator, p: Parameters, box: TileBox, counts: list[int]) -> Filled:
     """A tile of random lattice values with `counts` splats in its levels."""
-    tile = Tile.empty(sum(counts), p.basis.shape[1])
+    tile = Tile.empty(sum(counts), p.basis.shape[1], p.learned is not None)
     made = Filled(box, tile, np.zeros((sum(counts), 3), np.int64), [], [], [], [], [], [])
     coarse = np.zeros(0, np.uint64)
     for number, count in enumerate(counts):
@@ -140,7 +155,7 @@ def fill(rng: np.random.Generator, p: Parameters, box: TileBox, counts: list[int
         codes = position.morton(cells.astype(np.uint32), depth)
         cells, codes = cells[np.argsort(codes)], np.sort(codes)
         wide = tiles.widen(codes, depth)
-        level = Level(tile.filled, count, tile.near(wide) if count else np.zeros((0, 2), np.int32))
+        level = tile.place(wide, p.learned, p.classes)
         lowest = p.bounds[number - 1] + 1 if number else 0
         tile.classes[level.own] = rng.integers(lowest, p.bounds[number] + 1, count)
         _values(rng, p, tile, level.own)
@@ -160,7 +175,7 @@ def fill(rng: np.random.Generator, p: Parameters, box: TileBox, counts: list[int
         single = p.bounds[number] == lowest
         made.orders.append(None if single else order.symbols(tile, level, lowest))
         made.channels.append(_channels(p, tile, level, logs))
-        extents, planes = sh.symbols(tile, level, step_of(s.sh[classes]))
+        extents, planes = sh.symbols(tile, level, step_of(s.sh[classes]), p.sh_weights)
         made.extents.append(extents)
         made.planes.append(planes)
         made.levels.append(level)
@@ -174,7 +189,13 @@ def _channels(p: Parameters, tile: Tile, level: Level, logs: NDArray[np.int32]) 
     turns = rotation.steps(s.rotation, s.gain, s.lift, s.origin, classes, logs)
     steps = [step_of(s.scale[classes])] * 3 + [step_of(s.opacity[classes]), *turns]
     steps += [step_of(s.color[classes])] * 3
-    return [context.channel_symbols(tile, level, c, p.predictors, steps[c]) for c in range(context.CHANNELS)]
+    context.begin(tile, level, s.origin)
+    found = []
+    for c in range(context.CHANNELS):
+        if c == len(context.SCALE):
+            context.show_scales(tile, level, logs, s.origin)
+        found.append(context.channel_symbols(tile, level, c, p.predictors, steps[c]))
+    return found
 
 
 def fit_tables(filled: list[Filled], columns: int) -> Tables:
@@ -286,11 +307,14 @@ class Stream:
 
 
 def stream(
-    seed: int, sh_count: int = 0, tile_count: int = 2, most: int = 20, wild: bool = True, kept: bool = False
-) -> Stream:
+    seed: int, sh_count: int = 0, tile_count: int = 2, most: int = 20, wild: bool = True, kept: bool = False,
+    learned: bool = False,
+) -> Stream:  # fmt: skip
     """A random file of at most `most` splats in each level of each of its tiles."""
     rng = np.random.default_rng(seed)
     p = random_parameters(rng, sh_count, wild, kept)
+    if learned:
+        p = with_learned(rng, p, int(rng.integers(1, 1 << 10)), bool(p.basis.shape[1]))
     filled = []
     for _ in range(tile_count):
         bits = int(rng.integers(1, 41)) if wild else 20

@@ -97,6 +97,16 @@ def encode(
     return code(prepared, lambda what, done: progress(what, 0.5 + 0.5 * done))
 
 
+def channel_samples(scene: Prepared) -> list[heads.Sample]:
+    """What the learned context model sees of some splats, and what it has to tell, channel by channel."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        built = [_build_tile(scene, i) for i in range(len(scene.boxes))]
+        tiles_, steps = [(tile, levels) for tile, levels, _ in built], [steps for *_, steps in built]
+        fitted = predictors.fit(tiles_, steps, scene.bounds[-1] + 1, pool)
+    seen = [channels for b in built for channels in heads.observe(b, fitted, scene.steps.origin)]
+    return [heads.join([channels[c] for channels in seen]) for c in range(CHANNELS)] if seen else []
+
+
 def code(scene: Prepared, progress: Callable[[str, float], None]) -> list[Chunk]:
     """The chunks of what prepare() returned, or trim()."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -65,16 +65,16 @@ def choose(
 
     The levels must have been placed with NOTHING. `classes` and `origin` are those of the scene.
     """
-    by_tile = pool.map(lambda b: list(_observe(b, predictors, origin)), built)
+    by_tile = pool.map(lambda b: list(observe(b, predictors, origin)), built)
     seen = [channels for tile in by_tile for channels in tile]
     if sum(len(channels[0].indices) for channels in seen) < LEAST:
         return None
-    jobs = (_join([channels[c] for channels in seen]) for c in range(CHANNELS))
+    jobs = (join([channels[c] for channels in seen]) for c in range(CHANNELS))
     heads = tuple(pool.map(lambda job: _best(job[1], job[0], spreads_of(classes)), enumerate(jobs)))
     return Learned(MODEL, heads) if any(head is not None for head in heads) else None
 
 
-def _observe(built: Built, predictors: Sequence[Sequence[Predictor]], origin: int) -> Iterator[list[Sample]]:
+def observe(built: Built, predictors: Sequence[Sequence[Predictor]], origin: int) -> Iterator[list[Sample]]:
     """A sample of every channel, for each level that has neighbours."""
     tile, levels, steps = built
     for level in levels:
@@ -109,7 +109,8 @@ def _sample(
     )  # fmt: skip
 
 
-def _join(samples: Sequence[Sample]) -> Sample:
+def join(samples: Sequence[Sample]) -> Sample:
+    """One sample of several levels."""
     names = [field.name for field in dataclasses.fields(Sample)]
     return Sample(*(np.concatenate([getattr(s, name) for s in samples]) for name in names))
 

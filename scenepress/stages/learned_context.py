@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scenepress.kernels import learned as kernels
 
 CHANNELS = 10
-MODELS = {1: "0f3cbed079ab3578d43bf01fb649babf932f67cd4709af06706a1832aa5e7089"}
+MODELS = {1: "3f90a2918b6d878be0e78da1f69e16a5662b84c20965eab2b9172db75462b6ef"}
 """SHA-256 of the weights of every model that a file can name."""
 MAX_SPREADS = 16
 UNITS = kernels.FEATURES + kernels.HIDDEN

@@ -153,6 +153,7 @@ VALID: dict[str, Callable[[], bytes]] = {
     "splats_kept_order": lambda: lossy(cloud(500, 1, 4), keep_order=True, tile_size=200),
     "splats_tiles": lambda: lossy(cloud(800, 1, 5), tile_size=150),
     "splats_extreme_sh0": lambda: splat_streams.stream(1, 0, 3, 60).data,
+    "splats_learned": lambda: splat_streams.stream(5, 3, 2, 200, wild=False, learned=True).data,
     "splats_extreme_sh3": lambda: splat_streams.stream(2, 15, 3, 60, kept=True).data,
     "newer_minor": lambda: newer(SMALL),
 }
