@@ -46,25 +46,56 @@ SP_HOST_DEVICE inline int32_t squash(int32_t difference, int32_t step) {  // |di
   return difference < 0 ? -v : v;
 }
 
-// The four points nearest to `code`, as nearest_two; far: log16 of 1 + their squared distances.
-SP_HOST_DEVICE inline void nearest_four(uint64_t code, const Point* coarse, int64_t m, int64_t at, int32_t* out,
-                                        int32_t* far) {
+constexpr int64_t kCoordinates = 1 << 21, kMoved = 699051;
+
+// Bits 0, 1, 2, ... of a coordinate to bits 0, 3, 6, ...
+SP_HOST_DEVICE inline uint64_t spread_bits(int64_t coordinate) {
+  uint64_t v = static_cast<uint64_t>(coordinate);
+  v = (v | (v << 32)) & 0x1F00000000FFFFu;
+  v = (v | (v << 16)) & 0x1F0000FF0000FFu;
+  v = (v | (v << 8)) & 0x100F00F00F00F00Fu;
+  v = (v | (v << 4)) & 0x10C30C30C30C30C3u;
+  return (v | (v << 2)) & 0x1249249249249249u;
+}
+
+// The Morton code of a point in a grid that is moved, so that other points are near it in the order of codes.
+SP_HOST_DEVICE inline uint64_t moved_code(const Point& p) {
+  const int64_t mask = kCoordinates - 1;
+  return spread_bits((p.x + kMoved) & mask) << 2 | spread_bits((p.y + kMoved) & mask) << 1 |
+         spread_bits((p.z + kMoved) & mask);
+}
+
+// The four points nearest to another one: those with the least (squared distance, index).
+struct Nearest {
+  int64_t distance[kNearest];
+  int32_t index[kNearest];
+  int found;
+
+  SP_HOST_DEVICE void add(const Point& p, const Point& candidate, int32_t i) {
+    const int64_t dx = candidate.x - p.x, dy = candidate.y - p.y, dz = candidate.z - p.z;
+    const int64_t d = dx * dx + dy * dy + dz * dz;
+    const auto before = [&](int k) { return d < distance[k] || (d == distance[k] && i < index[k]); };
+    if (found == kNearest && !before(kNearest - 1)) return;
+    int k = found < kNearest ? found++ : kNearest - 1;
+    for (; k > 0 && before(k - 1); --k) distance[k] = distance[k - 1], index[k] = index[k - 1];
+    distance[k] = d, index[k] = i;
+  }
+};
+
+// `at` and `moved_at` are how many of the m coarse codes, and of their moved codes, are smaller than those of
+// `code`; moved: the indices in the order of moved codes. far: log16 of 1 + the squared distances.
+SP_HOST_DEVICE inline void nearest_four(uint64_t code, const Point* coarse, int64_t m, int64_t at,
+                                        const int32_t* moved, int64_t moved_at, int32_t* out, int32_t* far) {
   const Point p = unmorton(code);
   const int64_t first = at < kWindow ? 0 : at - kWindow, last = at + kWindow < m ? at + kWindow : m;
-  int64_t best[kNearest];
-  int32_t index[kNearest];
-  int found = 0;
-  for (int64_t i = first; i < last; ++i) {
-    const int64_t dx = coarse[i].x - p.x, dy = coarse[i].y - p.y, dz = coarse[i].z - p.z;
-    const int64_t d = dx * dx + dy * dy + dz * dz;
-    if (found == kNearest && d >= best[kNearest - 1]) continue;
-    int k = found < kNearest ? found++ : kNearest - 1;
-    for (; k > 0 && d < best[k - 1]; --k) best[k] = best[k - 1], index[k] = index[k - 1];
-    best[k] = d, index[k] = static_cast<int32_t>(i);
-  }
+  Nearest best{};
+  for (int64_t i = first; i < last; ++i) best.add(p, coarse[i], static_cast<int32_t>(i));
+  const int64_t moved_last = moved_at + kWindow < m ? moved_at + kWindow : m;
+  for (int64_t j = moved_at < kWindow ? 0 : moved_at - kWindow; j < moved_last; ++j)
+    if (moved[j] < first || moved[j] >= last) best.add(p, coarse[moved[j]], moved[j]);
   for (int k = 0; k < kNearest; ++k) {
-    const int from = k < found ? k : found - 1;
-    out[k] = index[from], far[k] = log16_wide(best[from] + 1);
+    const int from = k < best.found ? k : best.found - 1;
+    out[k] = best.index[from], far[k] = log16_wide(best.distance[from] + 1);
   }
 }
 

@@ -11,13 +11,52 @@ const LearnedKernels& learned_kernels(bool portable) {
   return fast ? *fast : portable_learned_kernels();
 }
 
+namespace {
+
+struct Keyed {
+  uint64_t key;
+  int32_t index;
+};
+
+// By key; equal ones stay in order.
+void sort_keys(std::vector<Keyed>* items) {
+  constexpr int kBits = 11, kPasses = 6;
+  std::vector<Keyed> other(items->size());
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const int shift = kBits * pass;
+    uint32_t starts[(1 << kBits) + 1] = {};
+    for (const Keyed& item : *items) ++starts[((item.key >> shift) & ((1 << kBits) - 1)) + 1];
+    for (int k = 0; k < 1 << kBits; ++k) starts[k + 1] += starts[k];
+    for (const Keyed& item : *items) other[starts[(item.key >> shift) & ((1 << kBits) - 1)]++] = item;
+    items->swap(other);
+  }
+}
+
+}  // namespace
+
 void nearest(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_t m, int32_t* out, int32_t* far) {
   std::vector<Point> points(static_cast<size_t>(m));
-  for (int64_t i = 0; i < m; ++i) points[static_cast<size_t>(i)] = unmorton(coarse[i]);
+  std::vector<Keyed> known(points.size()), queries(static_cast<size_t>(n));
+  for (size_t i = 0; i < points.size(); ++i) {
+    points[i] = unmorton(coarse[i]);
+    known[i] = {moved_code(points[i]), static_cast<int32_t>(i)};
+  }
+  for (size_t i = 0; i < queries.size(); ++i)
+    queries[i] = {moved_code(unmorton(codes[i])), static_cast<int32_t>(i)};
+  sort_keys(&known);
+  sort_keys(&queries);
+  std::vector<int32_t> moved(points.size()), moved_at(queries.size());
+  for (size_t i = 0; i < known.size(); ++i) moved[i] = known[i].index;
+  size_t smaller = 0;
+  for (const Keyed& query : queries) {
+    while (smaller < known.size() && known[smaller].key < query.key) ++smaller;
+    moved_at[static_cast<size_t>(query.index)] = static_cast<int32_t>(smaller);
+  }
   int64_t at = 0;
   for (int64_t i = 0; i < n; ++i) {
     while (at < m && coarse[at] < codes[i]) ++at;
-    nearest_four(codes[i], points.data(), m, at, out + kNearest * i, far + kNearest * i);
+    nearest_four(codes[i], points.data(), m, at, moved.data(), moved_at[static_cast<size_t>(i)],
+                 out + kNearest * i, far + kNearest * i);
   }
 }
 

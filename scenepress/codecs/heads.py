@@ -34,7 +34,7 @@ NATS = 0.72
 """1 / (2 ln 2): a residual that is a part x of its usual size off its mean costs about NATS x^2 bits."""
 UNIT = 1 << kernels.HEAD_SHIFT
 NOTHING = Learned(MODEL, (None,) * CHANNELS)
-"""What levels hold while heads are being fitted."""
+"""What levels hold while heads are being fitted: the model's neighbours, but no heads."""
 
 Built = tuple[Tile, list[Level], I32]
 """A tile with all its lattice values, its levels, and the steps of its channels int32 [CHANNELS, capacity]."""
@@ -60,18 +60,18 @@ class Sample:
 def choose(
     built: Sequence[Built], predictors: Sequence[Sequence[Predictor]], classes: int, origin: int,
     pool: ThreadPoolExecutor,
-) -> Learned | None:  # fmt: skip
-    """Heads for the channels where they save more than they cost; None if there are none.
+) -> Learned:  # fmt: skip
+    """Heads for the channels where they save more than they cost.
 
     The levels must have been placed with NOTHING. `classes` and `origin` are those of the scene.
     """
     by_tile = pool.map(lambda b: list(observe(b, predictors, origin)), built)
     seen = [channels for tile in by_tile for channels in tile]
     if sum(len(channels[0].indices) for channels in seen) < LEAST:
-        return None
+        return NOTHING
     jobs = (join([channels[c] for channels in seen]) for c in range(CHANNELS))
     heads = tuple(pool.map(lambda job: _best(job[1], job[0], spreads_of(classes)), enumerate(jobs)))
-    return Learned(MODEL, heads) if any(head is not None for head in heads) else None
+    return Learned(MODEL, heads)
 
 
 def observe(built: Built, predictors: Sequence[Sequence[Predictor]], origin: int) -> Iterator[list[Sample]]:
@@ -94,7 +94,7 @@ def _sample(
 ) -> Sample:
     seen = level.seen
     assert seen is not None
-    coded = context.coding(tile, level, channel, predictors, steps)
+    coded = context.watched(tile, level, channel, predictors, steps)
     assert coded.prediction is not None
     some = slice(None, None, max(1, level.count // SAMPLES))
     step, prediction = steps[some], coded.prediction[some]

@@ -17,6 +17,8 @@ I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
 
+MOVED = 699051
+"""A third of 2^21."""
 FEATURES, HIDDEN, NEIGHBOURS = 42, 16, 4
 """Inputs and hidden units of a channel's network; neighbours it looks at."""
 COMMON, SHAPE, RESIDUALS, SIZES = 8, 19, 22, 32
@@ -41,23 +43,41 @@ def squash(difference: NDArray[np.integer], steps: NDArray[np.integer]) -> I64:
     return squashed
 
 
+def _moved_codes(points: I64) -> U64:
+    """63-bit Morton codes of int64 [n, 3] coordinates that are increased by MOVED, modulo 2^21."""
+    moved = (points + MOVED) & ((1 << 21) - 1)
+    out = np.zeros(len(points), np.uint64)
+    for bit in range(21):
+        for axis in range(3):
+            out |= ((moved[:, axis] >> bit) & 1).astype(np.uint64) << np.uint64(3 * bit + 2 - axis)
+    return out
+
+
 def nearest(codes: U64, coarse: U64) -> tuple[I32, I32]:
     """Four near coarse codes of every code: int32 [n, 4] indices, nearest first, and log16(1 + distance^2).
 
-    As reference_splats.neighbours; with fewer coarse codes the last one found is repeated.
+    As reference_splats.neighbours, with more candidates: WINDOW on either side in the order of codes, and as many
+    in that of the codes of a moved grid. With fewer coarse codes the last one found is repeated.
     """
     m = len(coarse)
-    at = np.searchsorted(coarse, codes, side="left")
-    candidates = at[:, None] + np.arange(-WINDOW, WINDOW)
-    outside = (candidates < 0) | (candidates >= m)
-    candidates = np.clip(candidates, 0, m - 1)
-    offset = unmorton21(coarse)[candidates] - unmorton21(codes)[:, None]
-    distance = np.where(outside, np.iinfo(np.int64).max, (offset * offset).sum(2))
-    order = np.argsort(distance, 1, kind="stable")[:, :NEIGHBOURS]
+    points, known = unmorton21(codes), unmorton21(coarse)
+    moved = _moved_codes(known)
+    order = np.argsort(moved, kind="stable")
+    around = np.arange(-WINDOW, WINDOW)
+    places = np.searchsorted(coarse, codes)[:, None] + around
+    others = np.searchsorted(moved[order], _moved_codes(points))[:, None] + around
+    found = [np.where((at >= 0) & (at < m), row[np.clip(at, 0, m - 1)], m) for at, row in
+             ((places, np.arange(m)), (others, order))]  # fmt: skip
+    candidates = np.sort(np.concatenate(found, 1), 1)
+    candidates[:, 1:][candidates[:, 1:] == candidates[:, :-1]] = m
+    candidates.sort(1)
+    inside = np.minimum(candidates, m - 1)
+    offset = known[inside] - points[:, None]
+    distance = np.where(candidates < m, (offset * offset).sum(2), np.iinfo(np.int64).max)
+    best = np.argsort(distance, 1, kind="stable")[:, :NEIGHBOURS]
     count = min(m, NEIGHBOURS)
-    order[:, count:] = order[:, count - 1 : count]
-    picked = np.take_along_axis(distance, order, 1)
-    near = np.take_along_axis(candidates, order, 1)
+    best[:, count:] = best[:, count - 1 : count]
+    near, picked = (np.take_along_axis(array, best, 1) for array in (inside, distance))
     return near.astype(np.int32), log16(picked + 1).astype(np.int32)
 
 

@@ -186,13 +186,11 @@ class Coding:
     """int32 [count], where a learned model will compare it with the values."""
 
 
-def with_heads(levels: Sequence[Level], learned: Learned | None) -> list[Level]:
+def with_heads(levels: Sequence[Level], learned: Learned) -> list[Level]:
     """The same levels, to be coded with these heads."""
 
     def changed(seen: Seen | None) -> Seen | None:
-        if seen is None or learned is None:
-            return None
-        return Seen(learned, seen.spreads, seen.near, seen.far)
+        return Seen(learned, seen.spreads, seen.near, seen.far) if seen is not None else None
 
     return [dataclasses.replace(level, seen=changed(level.seen)) for level in levels]
 
@@ -220,27 +218,34 @@ def coding(
     """How `channel` of the level is coded; channels before it stand in the tile."""
     seen = level.seen
     head = seen.learned.heads[channel] if seen is not None else None
-    if seen is None or not len(seen.near):
+    if seen is None or not len(seen.near) or not seen.learned.listens(channel):
         base, contexts, flip = channel_contexts(tile, level, channel, predictors, steps)
-        if seen is not None and head is not None:
+        if head is not None and seen is not None:
             contexts = contexts // kernels.SPREADS * np.uint8(seen.spreads) + np.uint8(seen.spreads - 1)
         return Coding(base, contexts, flip)
-    predictor = predictors[1][channel]
-    classes = tile.classes[level.own]
-    inputs = np.array(INPUTS[channel], np.int32)
     if head is None:
-        prediction = learned_kernels.linear_prediction(
-            tile.values, level.first, seen.near, channel, inputs, predictor.weights, predictor.bias, classes
-        )
-        return Coding(*channel_contexts(tile, level, channel, predictors, steps), prediction)
-    network = seen.learned.network
+        return watched(tile, level, channel, predictors, steps)
+    predictor, network = predictors[1][channel], seen.learned.network
     return Coding(
         *learned_kernels.learned_predict(
-            tile.values, level.first, seen.near, channel, inputs, predictor.weights, predictor.bias, classes,
-            np.ascontiguousarray(steps), seen.features, network.weights[channel], network.bias[channel],
-            head.weights, head.bias, seen.spreads,
+            tile.values, level.first, seen.near, channel, np.array(INPUTS[channel], np.int32), predictor.weights,
+            predictor.bias, tile.classes[level.own], np.ascontiguousarray(steps), seen.features,
+            network.weights[channel], network.bias[channel], head.weights, head.bias, seen.spreads,
         )
     )  # fmt: skip
+
+
+def watched(
+    tile: Tile, level: Level, channel: int, predictors: Sequence[Sequence[Predictor]], steps: I32
+) -> Coding:
+    """How `channel` is coded without a head, while the network watches for the sake of later ones."""
+    assert level.seen is not None
+    predictor = predictors[1][channel]
+    prediction = learned_kernels.linear_prediction(
+        tile.values, level.first, level.seen.near, channel, np.array(INPUTS[channel], np.int32),
+        predictor.weights, predictor.bias, tile.classes[level.own],
+    )  # fmt: skip
+    return Coding(*channel_contexts(tile, level, channel, predictors, steps), prediction)
 
 
 def show_values(tile: Tile, level: Level, channel: int, coded: Coding, steps: I32) -> None:
@@ -267,7 +272,8 @@ def decode_channel(
     steps: I32, table_set: TableSet | None,
 ) -> None:  # fmt: skip
     """Decode one channel of the level into the tile."""
-    if kernels.FUSED and table_set is not None and level.seen is None:
+    plain = level.seen is None or not level.seen.learned.listens(channel)
+    if kernels.FUSED and table_set is not None and plain:
         predictor = predictors[1 if len(level.near) else 0][channel]
         handle, (tables,) = decoder.parts(table_set)
         with damage():

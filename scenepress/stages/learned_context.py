@@ -55,6 +55,10 @@ class Learned:
     heads: tuple[Head | None, ...]
     """One per channel; None where the tables do without."""
 
+    def listens(self, channel: int) -> bool:
+        """Whether this channel or one after it has a head, so that features matter."""
+        return any(head is not None for head in self.heads[channel:])
+
     @property
     def network(self) -> Network:
         """The hidden layers."""
