@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scenepress.kernels import learned as kernels
 
 CHANNELS = 10
-MODELS = {1: "3f90a2918b6d878be0e78da1f69e16a5662b84c20965eab2b9172db75462b6ef"}
+MODELS = {1: "181774ee2bde12e69b4421b3c6a9f8b465dea1ae6d20028f3f395c40bc9af078"}
 """SHA-256 of the weights of every model that a file can name."""
 MAX_SPREADS = 16
 UNITS = kernels.FEATURES + kernels.HIDDEN
