@@ -123,7 +123,9 @@ def _best(sample: Sample, channel: int, spreads: int) -> Head | None:
     units = np.concatenate([sample.features, hidden], 1)
     target = 8 * sample.indices - sample.eighths
     best, least = None, _bits(sample, sample.eighths, sample.contexts)
-    for with_hidden, corrected in itertools.product((True, False), (True, False)):
+    # Without hidden units a head is smaller, which matters where little else is.
+    kinds = (True, False) if len(target) <= FIT_SAMPLES else (True,)
+    for with_hidden, corrected in itertools.product(kinds, (True, False)):
         x = units if with_hidden else np.concatenate([sample.features, np.zeros_like(hidden)], 1)
         head = fit(x, target, spreads - 1, corrected)
         cost = _cost(sample, units, head, spreads)
