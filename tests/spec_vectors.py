@@ -143,7 +143,7 @@ def parameter_payloads() -> list[Row]:
         large.tables, order=one, channels=(one, *large.tables.channels[1:]),
         groups=(*large.tables.groups[:-1], one),
     )  # fmt: skip
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)  # All backends fit the same tables to it.
     learned = splat_streams.with_learned(rng, of_size(1, 1, 1, 3, False), heads=1 << 8, sh_predicted=True)
     rows = [
         [parameters.encode(p).hex().upper(), parameter_result(p), why]
