@@ -125,8 +125,8 @@ def code(scene: Prepared, progress: Callable[[str, float], None]) -> list[Chunk]
             built = [(tile, context.with_heads(levels, learned), steps) for tile, levels, steps in built]
         weights = sh.UNPREDICTED
         if scene.learned:
-            columns = len(scene.lattice.sh)
-            weights = sh_predictors.fit([(t, levels) for t, levels, _ in built], scene.steps.sh, columns, pool)
+            known = [(tile, levels) for tile, levels, _ in built]
+            weights = sh_predictors.fit(known, scene.steps.sh, len(scene.lattice.sh), pool)
         planes = list(pool.map(lambda b: _symbols(b[0], b[1], b[2], scene, fitted, weights), built))
         progress("coding", 0.6)
         tables = _fit_tables(planes, pool)
@@ -339,23 +339,11 @@ def _symbols(
         result.append(
             _Planes(
                 None if single else order.symbols(tile, level, lowest),
-                _channel_symbols(tile, level, steps[:, level.own], scene.steps.origin, fitted),
+                context.level_symbols(tile, level, steps[:, level.own], scene.steps.origin, fitted),
                 extents,
                 planes,
             )
         )
-    return result
-
-
-def _channel_symbols(
-    tile: Tile, level: Level, steps: I32, origin: int, fitted: tuple[tuple[context.Predictor, ...], ...]
-) -> list[Symbols]:
-    context.begin(tile, level, origin)
-    result = []
-    for c in range(CHANNELS):
-        if c == len(context.SCALE):
-            context.show_scales(tile, level, np.ascontiguousarray(tile.logs[:, level.own]), origin)
-        result.append(context.channel_symbols(tile, level, c, fitted, steps[c]))
     return result
 
 

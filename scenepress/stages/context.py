@@ -267,6 +267,19 @@ def channel_symbols(
     return Symbols(np.where(coded.flip != 0, -k, k).astype(np.int32), coded.contexts)
 
 
+def level_symbols(
+    tile: Tile, level: Level, steps: I32, origin: int, predictors: Sequence[Sequence[Predictor]]
+) -> list[Symbols]:
+    """What codes all channels of the level; steps int32 [CHANNELS, count], `origin` as in scale.md."""
+    begin(tile, level, origin)
+    result = []
+    for channel in range(CHANNELS):
+        if channel == len(SCALE) and level.seen is not None:
+            show_scales(tile, level, np.ascontiguousarray(tile.logs[:, level.own]), origin)
+        result.append(channel_symbols(tile, level, channel, predictors, steps[channel]))
+    return result
+
+
 def decode_channel(
     decoder: PlaneDecoder, tile: Tile, level: Level, channel: int, predictors: Sequence[Sequence[Predictor]],
     steps: I32, table_set: TableSet | None,
