@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from scenepress import __version__, container, metadata
-from scenepress.errors import BitstreamError
+from scenepress.errors import BitstreamError, LossWarning, TargetError
 from scenepress.files import PathLike, named, require_regular, write_whole
 from scenepress.inspection import Inspection, describe, describe_press
 from scenepress.scene import Axes, Camera, Splats
 
 if TYPE_CHECKING:
+    from scenepress.allocation import Sensitivities
+    from scenepress.codecs.presets import Settings
     from scenepress.distillation import Distillation
 
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
@@ -23,6 +26,8 @@ Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 Progress = Callable[[str, float], None]
 """Told what is being done and the fraction done, in [0, 1], now and then."""
 
+MAX_PSNR = 200.0
+"""dB; targets are below."""
 MEASURED_VIEWS, MEASURED_WIDTH = 4, 400
 """How many views `compress` renders for the quality record, and how wide synthesised ones are."""
 
@@ -70,6 +75,7 @@ def compress(
     cameras: Sequence[Camera] | None = None,
     keep_order: bool = False,
     distill: Distillation | None = None,
+    learned: bool | None = None,
     source: PathLike = "",
     measure: bool = True,
     progress: Progress | None = None,
@@ -85,8 +91,10 @@ def compress(
         cameras: where the scene will be seen from, in the scene's axes: they guide the allocation of
             bits and the measurement. None: cameras made up from the scene (docs/cameras.md).
         keep_order: decode the splats in their order here; costs bytes. "lossless" always does.
-        distill: train what is left of the scene to look like it; minutes instead of seconds, for about half the
-            bytes (docs/distillation.md). None: encode the splats as they are.
+        distill: train what is left of the scene to look like it (docs/distillation.md), for minutes. Where that
+            does not pay, a LossWarning says so and the splats are encoded as they are, as for None.
+        learned: use the learned context model: 1 to 4% fewer bytes, for twice the time to decode
+            (docs/context_model.md). None: with `distill` only. "lossless" has none.
         source: the file the scene came from, for the metadata: only its name and suffix are kept.
         measure: decode and render a few views, and store the quality found in the file.
         progress: told how far the work is.
@@ -108,8 +116,8 @@ def compress(
     encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
     description = _describe(scene, preset, source)
     data = _encode(
-        scene, preset, goal, cameras, keep_order, distill, description,
-        lambda what, done: report(what, encoding * done),
+        scene, preset, goal, cameras, keep_order, distill, distill is not None if learned is None else learned,
+        description, lambda what, done: report(what, encoding * done),
     )  # fmt: skip
     if measure and len(scene):
         record = measure_quality(
@@ -133,8 +141,8 @@ def _goal(preset: Preset, target_bytes: int | None, target_psnr: float | None) -
         raise ValueError("a target size and a target quality: only one of them can be met")
     if target_bytes is not None and target_bytes < 1:
         raise ValueError(f"a target of {target_bytes} bytes: at least 1")
-    if target_psnr is not None and not 0 < target_psnr < 200:
-        raise ValueError(f"a target of {target_psnr:g} dB: between 0 and 200")
+    if target_psnr is not None and not 0 < target_psnr < MAX_PSNR:
+        raise ValueError(f"a target of {target_psnr:g} dB: between 0 and {MAX_PSNR:g}")
     goal = _Goal(target_bytes, target_psnr)
     if preset == "lossless" and goal != _Goal(None, None):
         raise ValueError("lossless has one size and one quality: no target")
@@ -300,6 +308,7 @@ def _encode(
     cameras: Sequence[Camera] | None,
     keep_order: bool,
     distill: Distillation | None,
+    learned: bool,
     description: metadata.Metadata,
     progress: Progress,
 ) -> bytes:
@@ -312,20 +321,29 @@ def _encode(
             source_format=description.source_format,
             progress=lambda done: progress("packing", done),
         )
-    from scenepress.codecs import presets, splats
+    from scenepress.codecs import presets
 
-    settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order)
+    settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order, learned=learned)
     if goal != _Goal(None, None) and len(scene):
         settings = dataclasses.replace(settings, name="")  # A point of its own between the presets.
-    whole, sensitivities = scene, None
     if distill is not None and len(scene):
-        from scenepress import distillation
+        return _encode_distilled(scene, distill, settings, goal, cameras, description, progress)
+    return _encode_once(scene, None, settings, goal, cameras, description, scene, progress)
 
-        report, progress = progress, lambda what, done: report(what, 0.9 + 0.1 * done)
-        found = distillation.distill(
-            scene, distill, settings, cameras, goal.bytes, lambda what, done: report(what, 0.9 * done)
-        )
-        scene, sensitivities, settings = found.scene, found.sensitivities, found.settings
+
+def _encode_once(
+    scene: Splats,
+    sensitivities: Sensitivities | None,
+    settings: Settings,
+    goal: _Goal,
+    cameras: Sequence[Camera] | None,
+    description: metadata.Metadata,
+    source: Splats,
+    progress: Progress,
+) -> bytes:
+    """The file of what is left of `source`, which is what quality is measured against."""
+    from scenepress.codecs import splats
+
     if goal.bytes is not None and len(scene):
         return splats.encode_to_size(
             scene, goal.bytes, settings, cameras=cameras, sensitivities=sensitivities, description=description,
@@ -333,11 +351,74 @@ def _encode(
         )  # fmt: skip
     if goal.psnr is not None and len(scene):
         return splats.encode_to_quality(
-            scene, goal.psnr, lambda data: measure_quality(whole, decompress(data), cameras).psnr, settings,
+            scene, goal.psnr, lambda data: measure_quality(source, decompress(data), cameras).psnr, settings,
             cameras=cameras, sensitivities=sensitivities, description=description, progress=progress,
         )  # fmt: skip
     return splats.encode(
         scene, settings, cameras=cameras, sensitivities=sensitivities, description=description, progress=progress
+    )
+
+
+def _encode_distilled(
+    scene: Splats,
+    plan: Distillation,
+    settings: Settings,
+    goal: _Goal,
+    cameras: Sequence[Camera] | None,
+    description: metadata.Metadata,
+    progress: Progress,
+) -> bytes:
+    """The better of the file of the trained scene and that of the scene itself."""
+    from scenepress import distillation
+
+    if goal.psnr is not None:
+        settings = dataclasses.replace(settings, psnr=goal.psnr)
+    room = None if goal.bytes is None else goal.bytes - _record_bytes() - len(metadata.encode(description))
+    found = distillation.distill(
+        scene, plan, settings, cameras, room, lambda what, done: progress(what, 0.9 * done)
+    )
+
+    def encode(
+        some: Splats, measured: Sensitivities | None, chosen: Settings, wanted: _Goal
+    ) -> bytes | TargetError:
+        try:
+            return _encode_once(some, measured, chosen, wanted, cameras, description, scene, _silent)
+        except TargetError as error:
+            return error
+
+    progress("coding", 0.9)
+    data = encode(found.scene, found.sensitivities, found.settings, goal)
+    progress("comparing", 0.95)
+    if plan.photographs is not None and not isinstance(data, TargetError):
+        return data  # Renders of the source are no measure of it.
+    if goal.psnr is not None or isinstance(data, TargetError):
+        other = encode(scene, None, settings, goal)
+        if isinstance(data, TargetError) and isinstance(other, TargetError):
+            raise other
+        pays = isinstance(other, TargetError) or (not isinstance(data, TargetError) and len(data) <= len(other))
+    else:
+        other = encode(scene, None, settings, _Goal(len(data) + _record_bytes(), None))
+        pays = isinstance(other, TargetError) or _psnr(scene, data, cameras) >= _psnr(scene, other, cameras)
+    if pays and not isinstance(data, TargetError):
+        return data
+    _warn_of_distillation(plan.steps)
+    if goal == _Goal(None, None):
+        other = encode(scene, None, settings, goal)
+    if isinstance(other, TargetError):
+        raise other
+    return other
+
+
+def _psnr(scene: Splats, data: bytes, cameras: Sequence[Camera] | None) -> float:
+    return measure_quality(scene, decompress(data), cameras).psnr
+
+
+def _warn_of_distillation(steps: int) -> None:
+    warnings.warn(
+        f"distillation did not pay: after {steps} steps the encoder alone does better, so this is its file; more "
+        "steps may help, or fewer bytes",
+        LossWarning,
+        stacklevel=2,
     )
 
 

@@ -72,6 +72,17 @@ def require_place(output: Path) -> None:
     raise OSError(problem, os.strerror(problem), str(output))
 
 
+def require_checkpoint(path: Path, resume: bool) -> None:
+    """Refuse what would replace another file, or cannot be written. `resume`: it will be read first."""
+    from scenepress.learned.state import is_checkpoint
+
+    if path.suffix.lower() != ".npz":
+        raise UsageError(f"--checkpoint {path}: its name must end in .npz")
+    require_place(path)
+    if not resume and path.is_file() and not is_checkpoint(path):
+        raise UsageError(f"--checkpoint {path}: there is a file that is no checkpoint: name another")
+
+
 def require_writable(output: Path) -> None:
     """Refuse an unknown suffix before the work rather than after it."""
     from scenepress.formats import table

@@ -117,14 +117,15 @@ def _aim(command: cli.Compress) -> str:
 
 def _require_targets(command: cli.Compress) -> None:
     targets = {"--target-mb": command.target_mb, "--target-psnr": command.target_psnr}
+    limits = {"--target-mb": MAX_TARGET, "--target-psnr": api.MAX_PSNR}
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) > 1:
         raise UsageError("--target-mb and --target-psnr: only one of them can be met")
     for name, value in given.items():
         if command.preset != cli.Compress.preset:
             raise UsageError(f"{name} takes the place of --preset {command.preset}: give one of them")
-        if not 0 < value < MAX_TARGET:
-            raise UsageError(f"{name} {value:g}: must be above 0, and below {MAX_TARGET:,}")
+        if not 0 < value < limits[name]:
+            raise UsageError(f"{name} {value:g}: must be above 0, and below {limits[name]:,.0f}")
 
 
 def prune(command: cli.Prune) -> None:
@@ -318,6 +319,7 @@ def _encode(
                 cameras=cameras,
                 keep_order=command.keep_order,
                 distill=distill,
+                learned={"auto": None, "tables": False, "learned": True}[command.context_model],
                 source=command.source,
                 measure=False,
                 progress=progress,

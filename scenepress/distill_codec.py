@@ -28,6 +28,16 @@ SEARCHES, NEAR = 6, 0.004
 LOG_SLOPES = (0.04, 0.12, 0.36)
 """ln(bytes) per dB of nominal quality: least, usual, most."""
 
+MOST = 1000.0
+"""dB; nominal qualities are below."""
+SHAPES: dict[str, tuple[int, ...]] = {
+    "removal": (), "color": (), "position": (3,), "log_scale": (3,), "rotation": (3,),
+}  # fmt: skip
+"""Of the arrays of Sensitivities, by splat."""
+
+Chooser = Callable[[Splats, Sensitivities, float, bool], float]
+"""The nominal quality to go on with, from one near it; if lattices will be fixed for it, not only roughly."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Lossy:
@@ -39,8 +49,8 @@ class Lossy:
     """Given cameras; None: made up for every measurement."""
     strength: float
     """Pruning's limit grows by this factor over the rounds."""
-    choose: Callable[[Splats, Sensitivities, float], float] | None
-    """The nominal quality to go on with when the splats are chosen, from that of the start; None: the same."""
+    choose: Chooser | None
+    """None: the nominal quality stays as it is."""
 
     def fewer(self, scene: Splats, done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
         """Those that are missed more than their bits are worth; the standard rises from round to round.
@@ -52,20 +62,26 @@ class Lossy:
         limit = self.settings.prune * self.strength**done * encoder.delta_of(self.settings, len(scene)) ** 2
         kept = sens.removal > limit
         start = self.settings.psnr
-        fine = self.choose(scene, sens, float(memory["psnr"])) if self.choose and memory else start
+        fine = self.choose(scene, sens, float(memory["psnr"]), False) if self.choose and memory else start
         if self.settings.keep_order or not kept.any() or fine > start + HEADROOM:
             kept[:] = True
         return kept, {**_remembered(sens.take(np.flatnonzero(kept))), "psnr": np.array(fine)}
+
+    def remembers(self, memory: Memory, count: int) -> bool:
+        """Whether that is a memory of `count` splats."""
+        shapes = {name: (count, *tail) for name, tail in SHAPES.items()} | {"psnr": ()}
+        fits = {name: array.shape for name, array in memory.items()} == shapes
+        return fits and 0 < float(memory["psnr"]) < MOST and all((memory[name] >= 0).all() for name in SHAPES)
 
     def fix(self, scene: Splats, memory: Memory) -> Memory:
         """Choose the steps for what is left."""
         if self.choose is None:
             return memory
-        return {**memory, "psnr": np.array(self.choose(scene, recalled(memory), float(memory["psnr"])))}
+        return {**memory, "psnr": np.array(self.choose(scene, recalled(memory), float(memory["psnr"]), True))}
 
     def code(self, scene: Splats, memory: Memory) -> Coded:
         """Quantise for the quality that is remembered."""
-        chosen = dataclasses.replace(self.settings, prune=0.0, psnr=float(memory["psnr"]))
+        chosen = dataclasses.replace(self.settings, prune=0.0, psnr=float(memory["psnr"]), learned=False)
         prepared = encoder.prepare(scene, recalled(memory), chosen, sure=True)
         rows, decoded = reconstruction.reconstruct(prepared)
         back = np.empty(len(rows), np.intp)
@@ -103,6 +119,10 @@ class Whole:
         """All stay."""
         return np.ones(len(scene), np.bool_), memory
 
+    def remembers(self, memory: Memory, _count: int) -> bool:
+        """Nothing."""
+        return not memory
+
     def fix(self, _scene: Splats, memory: Memory) -> Memory:
         """Nothing to choose."""
         return memory
@@ -112,12 +132,13 @@ class Whole:
         return Coded(scene, scene, {})
 
 
-def chooser(settings: Settings, wanted: float) -> Callable[[Splats, Sensitivities, float], float]:
+def chooser(settings: Settings, wanted: float) -> Chooser:
     """For Lossy.choose: the nominal quality that gives about `wanted` bytes when no more splats are left out."""
     whole = dataclasses.replace(settings, prune=0.0)
 
-    def choose(scene: Splats, sens: Sensitivities, start: float) -> float:
-        return nominal(scene, sens, whole, wanted, start)[0]
+    def choose(scene: Splats, sens: Sensitivities, start: float, final: bool) -> float:
+        chosen = whole if final else dataclasses.replace(whole, learned=False)
+        return nominal(scene, sens, chosen, wanted, start)[0]
 
     return choose
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from scenepress import checks, cli
@@ -42,12 +41,10 @@ def require_sense(command: cli.Compress | cli.Prune) -> None:
         raise UsageError("--resume needs --checkpoint FILE to go on from")
     if not 0 <= command.seed < 1 << 63:
         raise UsageError(f"--seed {command.seed}: must be in 0..2^63-1")
-    if command.checkpoint is not None and command.checkpoint.suffix.lower() != ".npz":
-        raise UsageError(f"--checkpoint {command.checkpoint}: its name must end in .npz")
     if command.checkpoint is not None:
         for file in (command.source, command.output):
             checks.require_other_file(file, command.checkpoint)
-        checks.require_place(command.checkpoint)
+        checks.require_checkpoint(command.checkpoint, command.resume)
 
 
 def plan_of(command: cli.Compress | cli.Prune, scene: Splats) -> Distillation | None:
@@ -79,14 +76,12 @@ def _photographs(
     import dataclasses
 
     from scenepress import api, photographs
-    from scenepress.cameras import read_cameras
     from scenepress.distill_views import PIXELS
 
     assert command.cameras is not None
-    widest = max((c.width / c.height for c in read_cameras(command.cameras)), default=1.0)
-    largest = max((c.width for c in read_cameras(command.cameras)), default=1)
-    width = min(largest, math.floor(math.sqrt(PIXELS * widest)))
-    views = photographs.load_views(command.cameras, images=command.images, width=width, background=background)
+    views = photographs.load_views(
+        command.cameras, images=command.images, background=background, most_pixels=PIXELS, least_views=1
+    )
     return [
         dataclasses.replace(view, camera=api.camera_in_axes(view.camera, scene.axes)) for view in views
     ]

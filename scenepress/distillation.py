@@ -15,19 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
+from scenepress import __version__, scene_ops
 from scenepress import cameras as made_up
-from scenepress import scene_ops
 from scenepress.allocation import Sensitivities
 from scenepress.codecs import encoder
 from scenepress.codecs.presets import Settings
 from scenepress.distill_codec import LOWEST, NEAR, Lossy, Whole, chooser, nominal, recalled
 from scenepress.distill_views import photographs, renders, sight
-from scenepress.errors import TargetError
+from scenepress.errors import FormatError, TargetError
 from scenepress.files import require_regular, whole_file
 from scenepress.learned import distill as loop
 from scenepress.learned import initial, state
 from scenepress.learned.distill import DistillSettings
-from scenepress.learned.train import View
+from scenepress.learned.train import View, require_fitting
 from scenepress.scene import Camera, Splats
 
 STRENGTH = 3.0
@@ -67,6 +67,8 @@ class Distillation:
             raise ValueError("only a run with a checkpoint can be resumed")
         if self.photographs is not None and not self.photographs:
             raise ValueError("no photographs to distil from")
+        for view in self.photographs or ():
+            require_fitting(view)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +113,8 @@ def distill(
     if wanted is not None:
         choose = chooser(settings, AIM * wanted)
         sens = encoder.measure(large, given)
-        start, excess = nominal(large, sens, dataclasses.replace(settings, prune=price), wanted, settings.psnr)
+        quick = dataclasses.replace(settings, prune=price, learned=False)
+        start, excess = nominal(large, sens, quick, wanted, settings.psnr)
         if start <= LOWEST and excess > NEAR:
             smallest = wanted * math.exp(excess)
             raise TargetError(f"{wanted:,} bytes are too few for this scene: about {smallest:,.0f} are the fewest")
@@ -165,16 +168,18 @@ def _run(
         views = [scene_ops.enlarge_camera(view.camera, factor) for view in plan.photographs]
         examples = photographs(plan.photographs, views, plan.background, plan.seed)
     size = initial.extent(views) if given else made_up.survey(teacher).distance
-    name = identify((scene, teacher), views, plan, codec.settings, chosen)
+    name = identify((scene, teacher), views, plan, codec.settings, chosen, given is None)
     resume = None
     if plan.resume and plan.checkpoint is not None:
         require_regular(plan.checkpoint)
         with open(plan.checkpoint, "rb") as stream:
-            resume = state.load(stream, name, str(plan.checkpoint))
+            resume = state.load(stream, name, str(plan.checkpoint), len(scene))
+        if not 0 <= resume.step <= chosen.steps or not codec.remembers(resume.memory, len(resume)):
+            raise FormatError(f"{plan.checkpoint}: its steps or what it remembers make no sense: damaged")
     every = max(1, round(plan.checkpoint_every / chosen.refresh)) * chosen.refresh
 
     def save(now: state.State) -> None:
-        if plan.checkpoint is not None and now.step % every == 0:
+        if plan.checkpoint is not None and (now.step % every == 0 or now.step == chosen.steps):
             with whole_file(plan.checkpoint) as stream:
                 state.save(now, stream, name)
 
@@ -183,16 +188,19 @@ def _run(
 
 def identify(
     scenes: Sequence[Splats], views: Sequence[Camera], plan: Distillation, settings: Settings,
-    chosen: DistillSettings,
+    chosen: DistillSettings, made_up_views: bool,
 ) -> str:  # fmt: skip
     """A name for the run: what a checkpoint must agree in."""
     digest = hashlib.sha256()
     for scene, name in itertools.product(scenes, state.NAMES):
         digest.update(np.ascontiguousarray(getattr(scene, name)).tobytes())
+        digest.update(repr((getattr(scene, name).shape, scene.antialiased, scene.axes)).encode())
     for camera in views:
-        numbers = (*camera.world_to_camera.ravel(), camera.fx, camera.fy, camera.cx, camera.cy, camera.width)
+        inside = (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height)
+        numbers = (*camera.world_to_camera.ravel(), *inside)
         digest.update(np.array(numbers, np.float64).tobytes())
     for view in plan.photographs or ():
         digest.update(view.image.tobytes())
     both = dataclasses.asdict(chosen) | dataclasses.asdict(settings)
-    return json.dumps({"distillation": digest.hexdigest(), "over": plan.background, **both}, sort_keys=True)
+    fixed = {"version": __version__, "strength": STRENGTH, "aim": AIM, "made up": made_up_views}
+    return json.dumps({"data": digest.hexdigest(), "over": plan.background, **fixed, **both}, sort_keys=True)

@@ -70,6 +70,8 @@ def load_views(
     images: Path | None = None,
     width: int | None = None,
     background: Sequence[float] = (0.0, 0.0, 0.0),
+    most_pixels: int | None = None,
+    least_views: int = 2,
 ) -> list[View]:
     """Cameras and their photographs, sorted by name.
 
@@ -78,21 +80,24 @@ def load_views(
         images: folder of the images; None for where the cameras say.
         width: pixels, of the images used; None for those they have.
         background: r, g, b, 0 to 1, behind images with an alpha channel.
+        most_pixels: images of more are made smaller.
+        least_views: fewer are refused.
 
     Raises:
-        FormatError: no cameras or fewer than two, an image that is missing, damaged, or not of its camera's shape.
+        FormatError: no cameras or too few, an image that is missing, damaged, or not of its camera's shape.
         OSError: a file cannot be read.
     """
-    return [_view(camera, path, width, background) for camera, path in find_images(data, images)]
+    found = find_images(data, images, least_views)
+    return [_view(camera, path, width, background, most_pixels) for camera, path in found]
 
 
-def find_images(data: Path, images: Path | None = None) -> list[tuple[Camera, Path]]:
+def find_images(data: Path, images: Path | None = None, least_views: int = 2) -> list[tuple[Camera, Path]]:
     """Cameras and the files of their photographs, sorted by name; as load_views(), but nothing is opened."""
     if images is not None and not images.is_dir():
         raise FormatError(f"{images}: no folder of images")
     cameras = sorted(read_cameras(_camera_source(data)), key=lambda camera: camera.name)
-    if len(cameras) < 2:
-        raise FormatError(f"{data}: one camera only; training needs at least 2")
+    if len(cameras) < least_views:
+        raise FormatError(f"{data}: {len(cameras)} cameras; training needs at least {least_views}")
     folder = data if data.is_dir() else data.parent
     return [(camera, _image_path(camera.name, folder, images, data)) for camera in cameras]
 
@@ -170,7 +175,9 @@ def _image_path(name: str, folder: Path, images: Path | None, data: Path) -> Pat
     raise FormatError(f"{data}: no image {name} in {images or folder}")
 
 
-def _view(camera: Camera, path: Path, width: int | None, background: Sequence[float]) -> View:
+def _view(
+    camera: Camera, path: Path, width: int | None, background: Sequence[float], most_pixels: int | None
+) -> View:
     from PIL import Image
 
     try:
@@ -182,7 +189,10 @@ def _view(camera: Camera, path: Path, width: int | None, background: Sequence[fl
                     f"{path}: {size[0]} x {size[1]} pixels, not of the shape of its camera, "
                     f"{camera.width} x {camera.height}"
                 )
-            camera = resize(camera, width or size[0])
+            width = width or size[0]
+            if most_pixels is not None:
+                width = min(width, max(1, math.floor(math.sqrt(most_pixels * size[0] / size[1]))))
+            camera = resize(camera, width)
             if min(camera.width, camera.height) < MIN_SIDE:
                 raise FormatError(
                     f"{path}: {camera.width} x {camera.height} pixels are too few: {MIN_SIDE} a side are needed"

@@ -79,7 +79,8 @@ def _run(
 ) -> Splats:
     """Train, from the checkpoint on if so asked, and write checkpoints."""
     name = f"{identify(views, settings)} {origin} {len(scene)}"
-    found = _resumed(command.checkpoint, name) if command.resume and command.checkpoint else None
+    path = command.checkpoint if command.resume else None
+    found = _resumed(path, name, settings.max_splats) if path else None
     with checks.progress() as progress:
         return run(
             views,
@@ -100,10 +101,10 @@ def _saver(path: Path, every: int, name: str) -> Callable[[state.State], None]:
     return save
 
 
-def _resumed(path: Path, name: str) -> state.State:
+def _resumed(path: Path, name: str, most: int) -> state.State:
     require_regular(path)
     with open(path, "rb") as stream:
-        return state.load(stream, name, str(path))
+        return state.load(stream, name, str(path), most)
 
 
 def _start(command: cli.Train, views: Sequence[View]) -> tuple[Splats, str]:
@@ -141,6 +142,4 @@ def _require_sense(command: cli.Train) -> None:
     if command.resume and command.checkpoint is None:
         raise UsageError("--resume needs --checkpoint FILE to go on from")
     if command.checkpoint is not None:
-        if command.checkpoint.suffix.lower() != ".npz":  # Lest a mistake replaces a file of the data.
-            raise UsageError(f"--checkpoint {command.checkpoint}: its name must end in .npz")
-        checks.require_place(command.checkpoint)
+        checks.require_checkpoint(command.checkpoint, command.resume)

@@ -120,14 +120,15 @@ def test_distillation_pays() -> None:
     assert after > before + 0.5
 
 
-def test_the_same_seed_gives_the_same_file_and_another_another() -> None:
+def trained(scene: Splats, plan: Distillation, progress: distillation.Progress = lambda *_: None) -> Splats:
+    return distillation.distill(scene, plan, LOW, None, None, progress).scene
+
+
+def test_the_same_seed_gives_the_same_scene_and_another_another() -> None:
     scene = cloud(300, 1)
-
-    def file(seed: int) -> bytes:
-        return api.compress(scene, "small", distill=Distillation(30, seed=seed), measure=False)
-
-    assert file(0) == file(0)
-    assert file(0) != file(1)
+    first, again, other = (trained(scene, Distillation(30, seed=seed)) for seed in (0, 0, 1))
+    assert_same_bits(first, again)
+    assert len(other) != len(first) or (other.sh0 != first.sh0).any()
 
 
 class Stopped(Exception):
@@ -135,19 +136,19 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("stop", [25, 31, 55])
-def test_an_interrupted_run_goes_on_to_the_same_file(tmp_path: Path, stop: int) -> None:
+def test_an_interrupted_run_goes_on_to_the_same_scene(tmp_path: Path, stop: int) -> None:
     scene, path = cloud(300, 2), tmp_path / "work.npz"
     plan = Distillation(60, checkpoint=path, checkpoint_every=20)
-    whole = api.compress(scene, "small", distill=dataclasses.replace(plan, checkpoint=None), measure=False)
+    whole = trained(scene, dataclasses.replace(plan, checkpoint=None))
 
     def pull(what: str, done: float) -> None:
-        if what.startswith("distilling") and done >= 0.9 * 0.999 * stop / 60:
+        if what.startswith("distilling") and done >= 0.999 * stop / 60:
             raise Stopped
 
     with pytest.raises(Stopped):
-        api.compress(scene, "small", distill=plan, measure=False, progress=pull)
+        trained(scene, plan, pull)
     assert path.exists()
-    assert whole == api.compress(scene, "small", distill=dataclasses.replace(plan, resume=True), measure=False)
+    assert_same_bits(whole, trained(scene, dataclasses.replace(plan, resume=True)))
 
 
 def test_checkpoints_of_other_runs_are_refused(tmp_path: Path) -> None:
@@ -167,6 +168,52 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(FormatError, match="damaged"):
         api.compress(scene, "small", distill=again, measure=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("step", np.array(-5)),
+        ("step", np.array(10**9)),
+        ("memory psnr", np.array(1e300)),
+        ("memory psnr", np.array([40.0, 40.0])),
+        ("memory removal", np.zeros(3)),
+        ("memory removal", None),
+        ("more", np.zeros(10**6)),
+    ],
+)
+def test_forged_checkpoints_are_refused(tmp_path: Path, name: str, wrong: np.ndarray | None) -> None:
+    scene, path = cloud(100, 0), tmp_path / "work.npz"
+    plan = Distillation(20, checkpoint=path)
+    api.compress(scene, "small", distill=plan, measure=False)
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays.pop(name, None)
+    if wrong is not None:
+        arrays[name] = wrong
+    np.savez(path, **arrays)
+    with pytest.raises(FormatError, match=r"work\.npz"):
+        api.compress(scene, "small", distill=dataclasses.replace(plan, resume=True), measure=False)
+
+
+def test_opaque_and_invisible_splats() -> None:
+    scene = cloud(200, 0)
+    logits = scene.opacity_logits.copy()
+    logits[::3], logits[1::3] = np.inf, -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        data = api.compress(dataclasses.replace(scene, opacity_logits=logits), distill=Distillation(30))
+    assert len(api.decompress(data))
+
+
+def test_where_it_does_not_pay_the_plain_file_is_written() -> None:
+    scene = cloud(1000, 1)
+    with pytest.warns(LossWarning, match="did not pay"):
+        data = api.compress(scene, "high", distill=Distillation(4), measure=False)
+    assert data == api.compress(scene, "high", learned=True, measure=False)
+    with pytest.warns(LossWarning, match="did not pay"):
+        data = api.compress(scene, target_psnr=48.0, distill=Distillation(4))
+    assert abs(api.measure_quality(scene, api.decompress(data), None).psnr - 48) <= 0.2
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
@@ -255,8 +302,9 @@ def test_impossible_plans_are_refused() -> None:
     for wrong in (
         {"steps": 0}, {"steps": 5, "seed": -1}, {"steps": 5, "resume": True}, {"steps": 5, "photographs": []},
         {"steps": 5, "checkpoint_every": 0},
+        {"steps": 5, "photographs": [View(synthesize(cloud(9), 1, 96)[0], np.zeros((5, 5, 3), np.uint8))]},
     ):  # fmt: skip
-        with pytest.raises(ValueError, match=r"must be|only|no photographs"):
+        with pytest.raises(ValueError, match=r"must be|only|no photographs|a camera of"):
             Distillation(**wrong)  # type: ignore[arg-type]
     for name, value in {"steps": 0, "rounds": 0, "prune_until": 2.0, "bit_price": -1.0, "rate_end": 0.0}.items():
         with pytest.raises(ValueError, match="must be"):
@@ -279,9 +327,8 @@ def source(tmp_path: Path) -> Path:
 
 def test_command(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output, checkpoint = source.with_name("out.press"), source.with_name("work.npz")
-    words = ("compress", source, "-o", output, "--distill", "20", "--checkpoint", checkpoint, "--as-json")
-    words = tuple("--json" if word == "--as-json" else word for word in words)
-    assert run(*words) == 0
+    assert run("compress", source, "-o", output, "--distill", "20", "--checkpoint", checkpoint, "--json") == 0
+    assert checkpoint.exists(), "written after the last step, whatever the steps between"
     told = json.loads(capsys.readouterr().out)
     assert told["distill_steps"] == 20
     assert told["psnr"] > 20
@@ -340,6 +387,30 @@ def test_wrong_use_is_told(
     assert said in error
     assert len(error.splitlines()) == 1
     assert not output.exists()
+
+
+def test_another_file_is_not_replaced_by_a_checkpoint(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = source.with_name("mine.npz")
+    np.savez(mine, data=np.arange(3))
+    words = ("--distill", "5", "--checkpoint", mine)
+    assert run("compress", source, "-o", source.with_name("out.press"), *words) == 2
+    assert "mine.npz" in capsys.readouterr().err
+
+
+def test_photographs_are_made_smaller_and_never_larger(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scenepress import distill_options
+
+    data = write_data(source.parent / "data")
+    command = cli.Compress(source, source, cameras=data / "transforms.json", images=data / "images", distill=5)
+    plan = distill_options.plan_of(command, cloud(3))
+    assert plan is not None
+    assert plan.photographs is not None
+    assert {view.image.shape for view in plan.photographs} == {(72, 96, 3)}
+    monkeypatch.setattr(distill_views, "PIXELS", 2000)
+    plan = distill_options.plan_of(command, cloud(3))
+    assert plan is not None
+    assert plan.photographs is not None
+    assert all(view.image[..., 0].size <= 2000 for view in plan.photographs)
 
 
 def test_a_checkpoint_that_is_not_there_is_told(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,7 +130,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(views: list[View], scene: Spl
     whole = train(views, scene, SHORT, after_step=keep)
     for step in (1, 45, 60, 80):
         files[step].seek(0)
-        resumed = state.load(files[step], name, "file")
+        resumed = state.load(files[step], name, "file", 400)
         assert resumed.step == step
         assert same(train(views, scene, SHORT, resume=resumed), whole)
 

@@ -100,7 +100,7 @@ def encode(
 def channel_samples(scene: Prepared) -> list[heads.Sample]:
     """What the learned context model sees of some splats, and what it has to tell, channel by channel."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        built = [_build_tile(scene, i) for i in range(len(scene.boxes))]
+        built = [build_tile(scene, i) for i in range(len(scene.boxes))]
         tiles_, steps = [(tile, levels) for tile, levels, _ in built], [steps for *_, steps in built]
         fitted = predictors.fit(tiles_, steps, scene.bounds[-1] + 1, pool)
     seen = [channels for b in built for channels in heads.observe(b, fitted, scene.steps.origin)]

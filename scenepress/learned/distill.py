@@ -82,7 +82,7 @@ class DistillSettings:
     seed: int = 0
     """Of views, backgrounds and noise."""
     rounds: int = 8
-    """How often splats are left out."""
+    """Stretches of training between which splats are left out; also before the first and after the last."""
     prune_until: float = 0.45
     """Share of the steps after which none is left out any more, and the lattices are fixed."""
     refresh: int = 20
@@ -136,6 +136,8 @@ def distill(
         TrainingError: numbers that are not finite came out; the message says at which step.
     """
     state = begin(scene) if resume is None else resume
+    logits = state.values["opacity_logits"]
+    np.clip(logits, -LIMIT, LIMIT, out=logits)
 
     def now() -> Splats:
         return dataclasses.replace(state.splats(), antialiased=scene.antialiased, axes=scene.axes)

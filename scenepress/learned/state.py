@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +20,8 @@ NAMES = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
 """The arrays of a scene, which are what is trained."""
 _WIDTHS = {"means": (3,), "quats": (4,), "log_scales": (3,), "opacity_logits": (), "sh0": (3,), "shN": (None, 3)}
 _VERSION = 1
+FREE_BYTES, SPLAT_BYTES = 1 << 20, 1 << 10
+"""A checkpoint has at most so many bytes of any run, and so many of each splat."""
 MEMORY = "memory "
 """What the names of State.memory begin with in a file."""
 
@@ -109,26 +112,41 @@ def save(state: State, stream: BinaryIO, run: str) -> None:
     np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
-def load(stream: BinaryIO, run: str, where: str) -> State:
+def is_checkpoint(path: Path) -> bool:
+    """Whether save() may have written that file; nothing is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {"version.npy", "run.npy", "step.npy"} <= set(file.namelist())
+    except (zipfile.BadZipFile, ValueError):
+        return False
+
+
+def load(stream: BinaryIO, run: str, where: str, most: int) -> State:
     """Read a checkpoint.
 
     Args:
         stream: what save() wrote.
         run: as save() was given.
         where: the file's name, for errors.
+        most: splats that the run may have; larger files are refused before they are unpacked.
 
     Raises:
         FormatError: no such file, a damaged one, or one of another run.
     """
     try:
+        with zipfile.ZipFile(stream) as packed:
+            unpacked = sum(member.file_size for member in packed.infolist())
+        if unpacked > FREE_BYTES + SPLAT_BYTES * most:
+            raise FormatError(f"{where}: {unpacked:,} bytes unpacked, too many for a checkpoint of this run")
+        stream.seek(0)
         with np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         if int(arrays["version"]) != _VERSION:
             raise FormatError(f"{where}: a checkpoint of version {arrays['version']}, not {_VERSION}")
         if str(arrays["run"]) != run:
-            raise FormatError(f"{where}: a checkpoint of other photographs or settings: none of this run")
+            raise FormatError(f"{where}: a checkpoint of another scene, other photographs or settings")
         return _state(arrays, where)
-    except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, EOFError, OSError, MemoryError, zipfile.BadZipFile) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{where}: not a checkpoint of training, or a damaged one: {str(error)[:80]}") from None

@@ -152,10 +152,15 @@ def _require(views: Sequence[View], scene: Splats, settings: TrainSettings) -> N
     if not 0 < len(scene) <= settings.max_splats:
         raise ValueError(f"training starts with 1 to {settings.max_splats} splats, got {len(scene)}")
     for view in views:
-        shape = (view.camera.height, view.camera.width, 3)
-        if view.image.dtype != np.uint8 or view.image.shape != shape or min(shape[:2]) < MIN_SIDE:
-            found = f"{view.image.dtype} {view.image.shape}"
-            raise ValueError(f"view {view.camera.name}: an image {found} for a camera of {shape}")
+        require_fitting(view)
+
+
+def require_fitting(view: View) -> None:
+    """Refuse a photograph that is not of its camera's size, or too small. Raises ValueError."""
+    shape = (view.camera.height, view.camera.width, 3)
+    if view.image.dtype != np.uint8 or view.image.shape != shape or min(shape[:2]) < MIN_SIDE:
+        found = f"{view.image.dtype} {view.image.shape}"
+        raise ValueError(f"view {view.camera.name}: an image {found} for a camera of {shape}")
 
 
 def _turn(step: int, count: int, seed: int) -> int:
