@@ -119,6 +119,13 @@ def test_the_same_seed_gives_the_same_scene_and_another_another(views: list[View
     assert not same(first, train(views, scene, dataclasses.replace(SHORT, seed=1)))
 
 
+def test_views_may_have_backgrounds_of_their_own(views: list[View], scene: Splats) -> None:
+    other = dataclasses.replace(SHORT, background=(1.0, 0.0, 0.0))
+    own = [dataclasses.replace(view, background=GREY) for view in views]
+    assert same(train(own, scene, other), train(views, scene, SHORT))
+    assert identify(own, other) != identify(views, other)
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(views: list[View], scene: Splats) -> None:
     name, files = identify(views, SHORT), {}
 

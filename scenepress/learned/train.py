@@ -38,6 +38,8 @@ class View:
     """Of the image's size."""
     image: NDArray[np.uint8]
     """uint8 [H, W, 3]: r, g, b, display colours."""
+    background: tuple[float, float, float] | None = None
+    """r, g, b behind the scene, 0 to 1; None for that of the settings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +104,7 @@ def identify(views: Sequence[View], settings: TrainSettings) -> str:
         camera = view.camera
         numbers = (*camera.world_to_camera.ravel(), camera.fx, camera.fy, camera.cx, camera.cy)
         digest.update(np.array(numbers, np.float64).tobytes())
-        digest.update(repr(view.image.shape).encode() + view.image.tobytes())
+        digest.update(repr((view.image.shape, view.background)).encode() + view.image.tobytes())
     return json.dumps({"views": digest.hexdigest(), **dataclasses.asdict(settings)}, sort_keys=True)
 
 
@@ -172,7 +174,8 @@ def _turn(step: int, count: int, seed: int) -> int:
 def _step(state: State, view: View, settings: TrainSettings, size: float) -> None:
     """One update. size: extent of the scene, in its units."""
     raise_degree(state, min(settings.sh_degree, state.step // settings.sh_every))
-    frame = differentiable(state.splats(), view.camera, background=settings.background)
+    background = settings.background if view.background is None else view.background
+    frame = differentiable(state.splats(), view.camera, background=background)
     target = np.divide(view.image, np.float32(255), dtype=np.float32)
     l1, ssim, by_color = training.image_loss(frame.image.color, target, settings.ssim_weight)
     gradients = frame.backward(by_color)
