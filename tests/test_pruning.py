@@ -53,8 +53,7 @@ def test_measured_significance_beats_chance_and_opacity(scene: Splats) -> None:
 
     measured = psnr(pruning.removal_order(scene)[0][len(scene) - count :])
     assert measured > psnr(np.random.default_rng(1).permutation(len(scene))[:count]) + 6
-    # Of a trained scene opacity tells much: what does not help has been made faint.
-    assert measured > psnr(np.argsort(scene.opacity_logits)[len(scene) - count :]) + 1.5
+    assert measured > psnr(np.argsort(scene.opacity_logits)[len(scene) - count :]) + 3
 
 
 @pytest.mark.parametrize("loss", [0.05, 1.0])

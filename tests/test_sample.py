@@ -22,8 +22,8 @@ def sample() -> Splats:
 def test_the_committed_sample_looks_like_the_model(model: Splats, sample: Splats) -> None:
     cameras = make_sample.held_out(make_sample.RECIPE)[:5]
     for fit in make_sample.measure(sample, model, cameras):
-        assert fit.mean_view_psnr > 32
-        assert fit.ssim > 0.9
+        assert fit.mean_view_psnr > 34
+        assert fit.ssim > 0.97
 
 
 def test_the_sample_is_small_and_has_something_for_every_stage(sample: Splats) -> None:
@@ -32,7 +32,7 @@ def test_the_sample_is_small_and_has_something_for_every_stage(sample: Splats) -
     arrays = [getattr(sample, name) for name in ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")]
     assert all(np.isfinite(array).all() for array in arrays)
     opacity = 1 / (1 + np.exp(-sample.opacity_logits))
-    assert (opacity < 0.05).mean() > 0.01, "nothing to prune"
+    assert (opacity < 0.02).mean() > 0.01, "nothing to prune"
     assert (opacity > 0.9).mean() > 0.1
     assert np.abs(sample.shN).max() > 0.2, "colours do not depend on the view"
     scales = np.sort(sample.log_scales, axis=1)
