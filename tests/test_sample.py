@@ -37,7 +37,7 @@ def test_the_sample_is_small_and_has_something_for_every_stage(sample: Splats) -
     assert np.abs(sample.shN).max() > 0.2, "colours do not depend on the view"
     scales = np.sort(sample.log_scales, axis=1)
     assert (scales[:, 2] - scales[:, 0] > np.log(10)).mean() > 0.1, "no thin splats"
-    assert np.ptp(np.percentile(scales[:, 2], [1, 99])) > 2, "splats all alike"
+    assert np.ptp(np.percentile(scales, [1, 99])) > 3, "splats all alike"
 
 
 def test_coefficients_follow_the_shading() -> None:
