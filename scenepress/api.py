@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from scenepress import __version__, container, metadata
-from scenepress.errors import BitstreamError, LossWarning, TargetError
+from scenepress import container, metadata
+from scenepress.errors import BitstreamError
 from scenepress.files import PathLike, named, require_regular, write_whole
 from scenepress.inspection import Inspection, describe, describe_press
 from scenepress.scene import Axes, Camera, Splats
 
 if TYPE_CHECKING:
-    from scenepress.allocation import Sensitivities
-    from scenepress.codecs.presets import Settings
     from scenepress.distillation import Distillation
 
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
@@ -26,8 +23,6 @@ Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 Progress = Callable[[str, float], None]
 """Told what is being done and the fraction done, in [0, 1], now and then."""
 
-MAX_PSNR = 200.0
-"""dB; targets are below."""
 MEASURED_VIEWS, MEASURED_WIDTH = 4, 400
 """How many views `compress` renders for the quality record, and how wide synthesised ones are."""
 
@@ -107,18 +102,25 @@ def compress(
             preset, and splats with values that are not finite or absurdly large, such as scene_ops.audit() counts;
             the message says of which attributes and how many.
     """
-    goal = _goal(preset, target_bytes, target_psnr)
+    from scenepress import encoding
+
+    goal = encoding.goal_of(preset, target_bytes, target_psnr)
     if distill is not None and preset == "lossless":
         raise ValueError("lossless keeps every bit: nothing to distill")
     if cameras:
         require_seen(scene, cameras)
     report = progress or _silent
-    encoding = 0.8 if measure else 1.0  # Share of the time, roughly.
-    description = _describe(scene, preset, source)
-    data = _encode(
-        scene, preset, goal, cameras, keep_order, distill, distill is not None if learned is None else learned,
-        description, lambda what, done: report(what, encoding * done),
+    share = 0.8 if measure else 1.0  # Of the time, roughly.
+    plan = encoding.Plan(
+        preset, goal, cameras, keep_order, distill, learned=distill is not None if learned is None else learned,
+        description=encoding.describe(scene, preset, source),
     )  # fmt: skip
+    data = encoding.encode(
+        scene,
+        plan,
+        lambda data: measure_quality(scene, decompress(data), cameras).psnr,
+        lambda what, done: report(what, share * done),
+    )
     if measure and len(scene):
         record = measure_quality(
             scene, decompress(data), cameras, lambda what, done: report(what, 0.8 + 0.2 * done)
@@ -126,27 +128,6 @@ def compress(
         data = with_quality(data, record)
     report("done", 1.0)
     return data
-
-
-@dataclasses.dataclass(frozen=True)
-class _Goal:
-    """What the file shall reach; one of the two, or none."""
-
-    bytes: int | None
-    psnr: float | None
-
-
-def _goal(preset: Preset, target_bytes: int | None, target_psnr: float | None) -> _Goal:
-    if target_bytes is not None and target_psnr is not None:
-        raise ValueError("a target size and a target quality: only one of them can be met")
-    if target_bytes is not None and target_bytes < 1:
-        raise ValueError(f"a target of {target_bytes} bytes: at least 1")
-    if target_psnr is not None and not 0 < target_psnr < MAX_PSNR:
-        raise ValueError(f"a target of {target_psnr:g} dB: between 0 and {MAX_PSNR:g}")
-    goal = _Goal(target_bytes, target_psnr)
-    if preset == "lossless" and goal != _Goal(None, None):
-        raise ValueError("lossless has one size and one quality: no target")
-    return goal
 
 
 def decompress(
@@ -280,153 +261,6 @@ def choose(cameras: Sequence[Camera], count: int) -> list[Camera]:
     if count >= len(cameras):
         return list(cameras)
     return [cameras[(2 * k + 1) * len(cameras) // (2 * count)] for k in range(count)]
-
-
-def _describe(scene: Splats, preset: Preset, source: PathLike) -> metadata.Metadata:
-    """The metadata of a file that is about to be made; its count is that of the source."""
-    from scenepress.formats import table
-
-    kind = table.by_suffix(Path(source))
-    name = "".join(c if c.isprintable() else "?" for c in Path(source).name)
-    return metadata.Metadata(
-        count=len(scene),
-        sh_degree=scene.sh_degree,
-        axes=scene.axes,
-        antialiased=scene.antialiased,
-        codec="lossless" if preset == "lossless" else "splats",
-        preset=preset,
-        source_name=name[: metadata.MAX_STRING],
-        source_format=kind.name if kind else "",
-        encoder=f"scenepress {__version__}",
-    )
-
-
-def _encode(
-    scene: Splats,
-    preset: Preset,
-    goal: _Goal,
-    cameras: Sequence[Camera] | None,
-    keep_order: bool,
-    distill: Distillation | None,
-    learned: bool,
-    description: metadata.Metadata,
-    progress: Progress,
-) -> bytes:
-    if preset == "lossless":
-        from scenepress.codecs import lossless
-
-        return lossless.encode(
-            scene,
-            source_name=description.source_name,
-            source_format=description.source_format,
-            progress=lambda done: progress("packing", done),
-        )
-    from scenepress.codecs import presets
-
-    settings = dataclasses.replace(presets.PRESETS[preset], keep_order=keep_order, learned=learned)
-    if goal != _Goal(None, None) and len(scene):
-        settings = dataclasses.replace(settings, name="")  # A point of its own between the presets.
-    if distill is not None and len(scene):
-        return _encode_distilled(scene, distill, settings, goal, cameras, description, progress)
-    return _encode_once(scene, None, settings, goal, cameras, description, scene, progress)
-
-
-def _encode_once(
-    scene: Splats,
-    sensitivities: Sensitivities | None,
-    settings: Settings,
-    goal: _Goal,
-    cameras: Sequence[Camera] | None,
-    description: metadata.Metadata,
-    source: Splats,
-    progress: Progress,
-) -> bytes:
-    """The file of what is left of `source`, which is what quality is measured against."""
-    from scenepress.codecs import splats
-
-    if goal.bytes is not None and len(scene):
-        return splats.encode_to_size(
-            scene, goal.bytes, settings, cameras=cameras, sensitivities=sensitivities, description=description,
-            reserve=_record_bytes(), progress=progress,
-        )  # fmt: skip
-    if goal.psnr is not None and len(scene):
-        return splats.encode_to_quality(
-            scene, goal.psnr, lambda data: measure_quality(source, decompress(data), cameras).psnr, settings,
-            cameras=cameras, sensitivities=sensitivities, description=description, progress=progress,
-        )  # fmt: skip
-    return splats.encode(
-        scene, settings, cameras=cameras, sensitivities=sensitivities, description=description, progress=progress
-    )
-
-
-def _encode_distilled(
-    scene: Splats,
-    plan: Distillation,
-    settings: Settings,
-    goal: _Goal,
-    cameras: Sequence[Camera] | None,
-    description: metadata.Metadata,
-    progress: Progress,
-) -> bytes:
-    """The better of the file of the trained scene and that of the scene itself."""
-    from scenepress import distillation
-
-    if goal.psnr is not None:
-        settings = dataclasses.replace(settings, psnr=goal.psnr)
-    room = None if goal.bytes is None else goal.bytes - _record_bytes() - len(metadata.encode(description))
-    found = distillation.distill(
-        scene, plan, settings, cameras, room, lambda what, done: progress(what, 0.9 * done)
-    )
-
-    def encode(
-        some: Splats, measured: Sensitivities | None, chosen: Settings, wanted: _Goal
-    ) -> bytes | TargetError:
-        try:
-            return _encode_once(some, measured, chosen, wanted, cameras, description, scene, _silent)
-        except TargetError as error:
-            return error
-
-    progress("coding", 0.9)
-    data = encode(found.scene, found.sensitivities, found.settings, goal)
-    progress("comparing", 0.95)
-    if plan.photographs is not None and not isinstance(data, TargetError):
-        return data  # Renders of the source are no measure of it.
-    if goal.psnr is not None or isinstance(data, TargetError):
-        other = encode(scene, None, settings, goal)
-        if isinstance(data, TargetError) and isinstance(other, TargetError):
-            raise other
-        pays = isinstance(other, TargetError) or (not isinstance(data, TargetError) and len(data) <= len(other))
-    else:
-        other = encode(scene, None, settings, _Goal(len(data) + _record_bytes(), None))
-        pays = isinstance(other, TargetError) or _psnr(scene, data, cameras) >= _psnr(scene, other, cameras)
-    if pays and not isinstance(data, TargetError):
-        return data
-    _warn_of_distillation(plan.steps)
-    if goal == _Goal(None, None):
-        other = encode(scene, None, settings, goal)
-    if isinstance(other, TargetError):
-        raise other
-    return other
-
-
-def _psnr(scene: Splats, data: bytes, cameras: Sequence[Camera] | None) -> float:
-    return measure_quality(scene, decompress(data), cameras).psnr
-
-
-def _warn_of_distillation(steps: int) -> None:
-    warnings.warn(
-        f"distillation did not pay: after {steps} steps the encoder alone does better, so this is its file; more "
-        "steps may help, or fewer bytes",
-        LossWarning,
-        stacklevel=2,
-    )
-
-
-def _record_bytes() -> int:
-    """How much larger a quality record makes a file, at most."""
-    record = metadata.Quality(-100 / 3, -1 / 3e5, 1_000_000, 1_000_000, "synthesised")
-    bare = metadata.Metadata(0, 0, "RDF", False, "splats")
-    return len(metadata.encode(dataclasses.replace(bare, quality=record))) - len(metadata.encode(bare)) + 16
 
 
 def _silent(_what: str, _done: float) -> None:

@@ -16,6 +16,7 @@ from scenepress import (
     cli,
     container,
     distill_options,
+    encoding,
     metadata,
     printing,
     quality,
@@ -117,7 +118,7 @@ def _aim(command: cli.Compress) -> str:
 
 def _require_targets(command: cli.Compress) -> None:
     targets = {"--target-mb": command.target_mb, "--target-psnr": command.target_psnr}
-    limits = {"--target-mb": MAX_TARGET, "--target-psnr": api.MAX_PSNR}
+    limits = {"--target-mb": MAX_TARGET, "--target-psnr": encoding.MAX_PSNR}
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) > 1:
         raise UsageError("--target-mb and --target-psnr: only one of them can be met")

@@ -1,0 +1,201 @@
+"""What `compress` does: which codec, with which settings, once or until a goal is met, trained before or not."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scenepress import __version__, metadata
+from scenepress.errors import LossWarning, TargetError
+from scenepress.files import PathLike
+from scenepress.scene import Camera, Splats
+
+if TYPE_CHECKING:
+    from scenepress.allocation import Sensitivities
+    from scenepress.codecs.presets import Settings
+    from scenepress.distillation import Distillation
+
+MAX_PSNR = 200.0
+"""dB; targets are below."""
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and the fraction done, in [0, 1]."""
+Judge = Callable[[bytes], float]
+"""The PSNR of a file against its scene, in dB."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What the file shall reach; one of the two, or none."""
+
+    bytes: int | None
+    psnr: float | None
+
+
+NOTHING = Goal(None, None)
+
+
+def goal_of(preset: str, target_bytes: int | None, target_psnr: float | None) -> Goal:
+    """The goal. Raises ValueError for two, or one that makes no sense."""
+    if target_bytes is not None and target_psnr is not None:
+        raise ValueError("a target size and a target quality: only one of them can be met")
+    if target_bytes is not None and target_bytes < 1:
+        raise ValueError(f"a target of {target_bytes} bytes: at least 1")
+    if target_psnr is not None and not 0 < target_psnr < MAX_PSNR:
+        raise ValueError(f"a target of {target_psnr:g} dB: between 0 and {MAX_PSNR:g}")
+    goal = Goal(target_bytes, target_psnr)
+    if preset == "lossless" and goal != NOTHING:
+        raise ValueError("lossless has one size and one quality: no target")
+    return goal
+
+
+def describe(scene: Splats, preset: str, source: PathLike) -> metadata.Metadata:
+    """The metadata of a file that is about to be made; its count is that of the source."""
+    from scenepress.formats import table
+
+    kind = table.by_suffix(Path(source))
+    name = "".join(c if c.isprintable() else "?" for c in Path(source).name)
+    return metadata.Metadata(
+        count=len(scene),
+        sh_degree=scene.sh_degree,
+        axes=scene.axes,
+        antialiased=scene.antialiased,
+        codec="lossless" if preset == "lossless" else "splats",
+        preset=preset,
+        source_name=name[: metadata.MAX_STRING],
+        source_format=kind.name if kind else "",
+        encoder=f"scenepress {__version__}",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a scene is to be encoded; see api.compress."""
+
+    preset: str
+    goal: Goal
+    cameras: Sequence[Camera] | None
+    keep_order: bool
+    distill: Distillation | None
+    learned: bool
+    """Whether the learned context model may be used."""
+    description: metadata.Metadata
+    """Its count is that of the source."""
+
+
+def encode(scene: Splats, plan: Plan, judge: Judge, progress: Progress) -> bytes:
+    """The file, without a quality record.
+
+    Args:
+        scene: see api.compress.
+        plan: see Plan.
+        judge: PSNR of a file against the scene, in dB.
+        progress: told how far the work is.
+    """
+    if plan.preset == "lossless":
+        from scenepress.codecs import lossless
+
+        return lossless.encode(
+            scene,
+            source_name=plan.description.source_name,
+            source_format=plan.description.source_format,
+            progress=lambda done: progress("packing", done),
+        )
+    from scenepress.codecs import presets
+
+    settings = presets.PRESETS[plan.preset]
+    settings = dataclasses.replace(settings, keep_order=plan.keep_order, learned=plan.learned)
+    if plan.goal != NOTHING and len(scene):
+        settings = dataclasses.replace(settings, name="")  # A point of its own between the presets.
+    if plan.distill is not None and len(scene):
+        return _encode_distilled(scene, plan.distill, plan, settings, judge, progress)
+    return _encode_once(scene, None, settings, plan.goal, plan, judge, progress)
+
+
+def _encode_once(
+    scene: Splats, sensitivities: Sensitivities | None, settings: Settings, goal: Goal, plan: Plan, judge: Judge,
+    progress: Progress,
+) -> bytes:  # fmt: skip
+    from scenepress.codecs import splats
+
+    cameras, description = plan.cameras, plan.description
+    if goal.bytes is not None and len(scene):
+        return splats.encode_to_size(
+            scene, goal.bytes, settings, cameras=cameras, sensitivities=sensitivities, description=description,
+            reserve=_record_bytes(), progress=progress,
+        )  # fmt: skip
+    if goal.psnr is not None and len(scene):
+        return splats.encode_to_quality(
+            scene, goal.psnr, judge, settings,
+            cameras=cameras, sensitivities=sensitivities, description=description, progress=progress,
+        )  # fmt: skip
+    return splats.encode(
+        scene, settings, cameras=cameras, sensitivities=sensitivities, description=description, progress=progress
+    )
+
+
+def _encode_distilled(
+    scene: Splats, distill: Distillation, plan: Plan, settings: Settings, judge: Judge, progress: Progress
+) -> bytes:
+    """The better of the file of the trained scene and that of the scene itself."""
+    from scenepress import distillation
+
+    goal, room = plan.goal, None
+    if goal.psnr is not None:
+        settings = dataclasses.replace(settings, psnr=goal.psnr)
+    if goal.bytes is not None:
+        room = max(1, goal.bytes - _record_bytes() - len(metadata.encode(plan.description)))
+    found = distillation.distill(
+        scene, distill, settings, plan.cameras, room, lambda what, done: progress(what, 0.9 * done)
+    )
+    progress("coding", 0.9)
+    data: bytes | None = None
+    try:
+        data = _encode_once(
+            found.scene, found.sensitivities, found.settings, goal, plan, judge, _silent
+        )
+    except TargetError:
+        if goal.psnr is None:
+            raise
+    progress("comparing", 0.95)
+    if data is None or not _pays(data, scene, distill, plan, settings, judge):
+        _warn_of_distillation(distill.steps)
+        return _encode_once(scene, None, settings, goal, plan, judge, _silent)
+    return data
+
+
+def _pays(
+    data: bytes, scene: Splats, distill: Distillation, plan: Plan, settings: Settings, judge: Judge
+) -> bool:
+    """Whether the distilled file is better than one of the scene as it is, of its quality or its size."""
+    if distill.photographs is not None:
+        return True  # Renders of the source are no measure of it.
+    goal = plan.goal if plan.goal.psnr is not None else Goal(len(data) + _record_bytes(), None)
+    try:
+        other = _encode_once(scene, None, settings, goal, plan, judge, _silent)
+    except TargetError:
+        return True
+    return len(data) <= len(other) if plan.goal.psnr is not None else judge(data) >= judge(other)
+
+
+def _warn_of_distillation(steps: int) -> None:
+    warnings.warn(
+        f"distillation did not pay: after {steps} steps the encoder alone does better, so this is its file; more "
+        "steps may help, or fewer bytes",
+        LossWarning,
+        stacklevel=2,
+    )
+
+
+def _record_bytes() -> int:
+    """How much larger a quality record makes a file, at most."""
+    record = metadata.Quality(-100 / 3, -1 / 3e5, 1_000_000, 1_000_000, "synthesised")
+    bare = metadata.Metadata(0, 0, "RDF", False, "splats")
+    return len(metadata.encode(dataclasses.replace(bare, quality=record))) - len(metadata.encode(bare)) + 16
+
+
+def _silent(_what: str, _done: float) -> None:
+    pass
