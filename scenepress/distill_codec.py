@@ -19,6 +19,8 @@ from scenepress.stages import rotation
 
 ROUND_VIEWS = 24
 """Given cameras that a round measures with, at most."""
+PRICE = 1.0
+"""Of a bit, next to the error that quantisation accepts to save one."""
 HEADROOM = 6.5
 """dB of nominal quality; with more of it the scenes tried came out worse, and with less as well."""
 LOWEST, HIGHEST = 12.0, 70.0
@@ -89,15 +91,16 @@ class Lossy:
         quats, renamed = rotation.canonical(scene.quats)
         logs = np.take_along_axis(scene.log_scales, renamed, 1)
         named = dataclasses.replace(scene, quats=quats.astype(np.float32), log_scales=logs)
-        return Coded(named, decoded.take(back), _slopes(prepared, named))
+        price = PRICE * encoder.delta_of(chosen, len(scene)) ** 2 * math.log(2) / 6
+        return Coded(named, decoded.take(back), _slopes(prepared, named, price))
 
 
-def _slopes(prepared: encoder.Prepared, named: Splats) -> dict[str, NDArray[np.float32]]:
-    """rates.slopes(), for splats in an order of their own."""
+def _slopes(prepared: encoder.Prepared, named: Splats, price: float) -> dict[str, NDArray[np.float32]]:
+    """rates.slopes() times the price of a bit, for splats in an order of their own."""
     found = rates.slopes(prepared, named.take(prepared.source))
     back = np.empty(len(named), np.intp)
     back[prepared.source] = np.arange(len(named))
-    return {name: array[back] for name, array in found.items()}
+    return {name: array[back] * np.float32(price) for name, array in found.items()}
 
 
 def _remembered(sens: Sensitivities) -> Memory:

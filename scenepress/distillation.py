@@ -32,8 +32,6 @@ from scenepress.scene import Camera, Splats
 
 STRENGTH = 3.0
 """Splats may be missed so many times as much as without distillation, for others learn to stand in."""
-PRICE = 1.0
-"""Of a bit, next to what quantisation would pay for it."""
 AIM = 0.994
 """Share of the wanted bytes that lattices are chosen for: the last steps change the size a little."""
 
@@ -120,8 +118,7 @@ def distill(
             raise TargetError(f"{wanted:,} bytes are too few for this scene: about {smallest:,.0f} are the fewest")
         settings = dataclasses.replace(settings, psnr=start)
     codec = Lossy(dataclasses.replace(settings, prune=price), given, STRENGTH, choose)
-    delta = encoder.delta_of(settings, len(scene))
-    chosen = DistillSettings(steps=plan.steps, seed=plan.seed, bit_price=PRICE * delta**2 * math.log(2) / 6)
+    chosen = DistillSettings(steps=plan.steps, seed=plan.seed)
     done = _run(large, large, plan, codec, given, factor, chosen, progress)
     sens = recalled(done.memory)
     small = dataclasses.replace(

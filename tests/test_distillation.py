@@ -306,7 +306,7 @@ def test_impossible_plans_are_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"must be|only|no photographs|a camera of"):
             Distillation(**wrong)  # type: ignore[arg-type]
-    for name, value in {"steps": 0, "rounds": 0, "prune_until": 2.0, "bit_price": -1.0, "rate_end": 0.0}.items():
+    for name, value in {"steps": 0, "rounds": 0, "prune_until": 2.0, "rate_end": 0.0}.items():
         with pytest.raises(ValueError, match="must be"):
             DistillSettings(**{name: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="lossless"):

@@ -50,7 +50,8 @@ class Coded:
     decoded: Splats
     """What will be decoded."""
     slopes: Mapping[str, F32]
-    """Derivatives of the estimated bits with respect to arrays of `named`, by name; none where 0."""
+    """Derivatives of what the estimated bits cost, as mean squared error of the images, with respect to arrays of
+    `named`, by name; none where 0."""
 
 
 Memory = dict[str, NDArray[np.float64]]
@@ -87,11 +88,9 @@ class DistillSettings:
     """Share of the steps after which none is left out any more, and the lattices are fixed."""
     refresh: int = 20
     """Steps after which is quantised anew."""
-    fixes: tuple[float, ...] = (0.6, 0.75, 0.88)
+    fixes: tuple[float, ...] = (0.6, 0.75, 0.88, 0.96)
     """Shares of the steps after which the lattices are fixed again: the size changes with training."""
-    bit_price: float = 0.0
-    """Squared error of a colour value, mean over all, that one bit of the file is worth."""
-    rate_end: float = 0.1
+    rate_end: float = 0.05
     """Rates at the last step, as shares of those at the first; exponential in between."""
     means_rate: float = 4e-5
     """Of Adam for centres, per step, times the extent of the cameras; the others are per step."""
@@ -104,8 +103,8 @@ class DistillSettings:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.rounds < 1 or self.refresh < 1 or self.seed < 0:
             raise ValueError("steps, rounds and refresh must be at least 1, and the seed at least 0")
-        if not (0 <= self.prune_until <= 1 and 0 < self.rate_end <= 1 and self.bit_price >= 0):
-            raise ValueError("prune_until must be in 0..1, rate_end above 0 and at most 1, bit_price at least 0")
+        if not (0 <= self.prune_until <= 1 and 0 < self.rate_end <= 1):
+            raise ValueError("prune_until must be in 0..1, rate_end above 0 and at most 1")
 
 
 def distill(
@@ -211,7 +210,7 @@ def _step(
             continue
         slope = getattr(gradients, name)
         if name in slopes:
-            slope = slope + np.float32(settings.bit_price) * slopes[name]
+            slope = slope + slopes[name]
         rate = left * float(getattr(settings, f"{name}_rate")) * (size if name == "means" else 1.0)
         training.adam(
             _rows(values), _rows(slope), _rows(state.first[name]), _rows(state.second[name]),
