@@ -90,7 +90,7 @@ class Compress:
     cameras: CameraFile = None
     """transforms.json, cameras.json or a COLMAP folder: where the scene is seen from."""
     distill: Annotated[int | None, _count("N")] = None
-    """Train the splats that are left for N steps to look like the scene: minutes for half the bytes."""
+    """Train what is left for N steps to look like the scene: takes minutes, and pays where files are small."""
     images: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """With --distill: photographs of --cameras to look like, instead of the scene's own renders."""
     seed: Annotated[int, _count("N")] = 0

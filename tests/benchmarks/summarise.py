@@ -161,7 +161,7 @@ TABLES = (
            number("distilled_splats", "with", 0), number("plain_renders_psnr", "PSNR to renders without", 2),
            number("distilled_renders_psnr", "with", 2), number("plain_loss_db", "loss without, dB", 3),
            number("distilled_loss_db", "with", 3), number("target_db", "target", 1),
-           number("distilled_s", "s", 0), LOAD),
+           number("distilled_s", "s", 0)),
           Goal("distilled_loss_db", "target_db", at_most=True)),
     Table("Encode, preset balanced", "splats", "Splats of the source.", case("encode"),
           ("case", "scene", "encoder_cameras"),
