@@ -175,7 +175,9 @@ def _pays(
         return True  # Renders of the source are no measure of it.
     goal = plan.goal if plan.goal.psnr is not None else Goal(len(data) + _record_bytes(), None)
     try:
-        other = _encode_once(scene, None, settings, goal, plan, judge, _silent)
+        with warnings.catch_warnings():  # Nobody asked for this file.
+            warnings.simplefilter("ignore", LossWarning)
+            other = _encode_once(scene, None, settings, goal, plan, judge, _silent)
     except TargetError:
         return True
     return len(data) <= len(other) if plan.goal.psnr is not None else judge(data) >= judge(other)
