@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from scenepress import cameras as made_up
-from scenepress.learned import initial
+from scenepress.learned import initial, update
 from scenepress.learned.distill import Example
 from scenepress.learned.train import View
 from scenepress.render import rasterize
@@ -37,14 +37,10 @@ def photographs(
     """Examples that are photographs, all in turn in an order drawn anew each time; `views` are their cameras."""
 
     def example(step: int) -> Example:
-        index = _turn(step, len(taken), seed)
+        index = update.turn(step, len(taken), seed)
         return Example(views[index], background, taken[index].image.astype(np.float32) / np.float32(255))
 
     return example
-
-
-def _turn(step: int, count: int, seed: int) -> int:
-    return int(np.random.default_rng([seed, 0, step // count]).permutation(count)[step % count])
 
 
 def renders(scene: Splats, views: Sequence[Camera], seed: int, jitter: bool) -> Callable[[int], Example]:
@@ -55,7 +51,7 @@ def renders(scene: Splats, views: Sequence[Camera], seed: int, jitter: bool) -> 
     near[~np.isfinite(near)] = 0
 
     def example(step: int) -> Example:
-        index = _turn(step, len(views), seed)
+        index = update.turn(step, len(views), seed)
         random = np.random.default_rng([seed, 1, step])
         camera = _moved(views[index], float(near[index]), random) if jitter else views[index]
         kind = random.integers(3)

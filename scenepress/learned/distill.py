@@ -8,21 +8,18 @@ size that rounding will have, then with the rounding itself, straight through. d
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress.errors import TrainingError
-from scenepress.kernels import training
+from scenepress.learned import update
 from scenepress.learned.densify import keep
 from scenepress.learned.state import F32, NAMES, State, as_splats, begin
-from scenepress.render import SplatGradients, differentiable
+from scenepress.render import differentiable
 from scenepress.scene import Camera, Splats
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 LIMIT = 9.0
 """Opacity logits are held to this, either way: beyond, renderers see no difference."""
 
@@ -199,23 +196,11 @@ def _step(
     error = _difference(frame.image.color, example.image)
     gradients = frame.backward(error * np.float32(2 / error.size))
     state.step += 1
-    if not (math.isfinite(float(np.vdot(error, error))) and _finite(gradients)):
-        name = example.camera.name
-        raise TrainingError(f"step {state.step}: the loss or its gradient is not finite (view {name})")
-    shown = gradients.opacity_logits.view(np.uint32) != 0  # Of splats that were drawn: not even -0.
+    update.require_finite(state.step, example.camera.name, gradients, float(np.vdot(error, error)))
     left = settings.rate_end ** (state.step / settings.steps)
-    for name in NAMES:
-        values = state.values[name]
-        if not values.size:
-            continue
-        slope = getattr(gradients, name)
-        if name in slopes:
-            slope = slope + slopes[name]
-        rate = left * float(getattr(settings, f"{name}_rate")) * (size if name == "means" else 1.0)
-        training.adam(
-            _rows(values), _rows(slope), _rows(state.first[name]), _rows(state.second[name]),
-            shown.astype(np.uint8), rate, BETA1, BETA2, EPSILON, state.step,
-        )  # fmt: skip
+    rates = {name: left * float(getattr(settings, f"{name}_rate")) for name in NAMES}
+    rates["means"] *= size
+    update.descend(state, gradients, slopes, rates)
     np.clip(state.values["opacity_logits"], -LIMIT, LIMIT, out=state.values["opacity_logits"])
 
 
@@ -225,11 +210,3 @@ def _difference(shown: F32, wanted: F32) -> F32:
     error: F32 = shown - bounded
     error[((bounded >= 1) & (shown > 1)) | ((bounded <= 0) & (shown < 0))] = 0
     return error
-
-
-def _rows(array: F32) -> F32:
-    return array.reshape(len(array), -1)
-
-
-def _finite(gradients: SplatGradients) -> bool:
-    return all(math.isfinite(float(np.vdot(array, array))) for array in (getattr(gradients, n) for n in NAMES))

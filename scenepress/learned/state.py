@@ -70,21 +70,15 @@ def as_splats(values: Mapping[str, F32]) -> Splats:
 
 def start(scene: Splats) -> State:
     """The state before the first step: copies of the scene's arrays, shN left out."""
-    values = {name: getattr(scene, name).copy() for name in NAMES}
-    values["shN"] = np.zeros((len(scene), 0, 3), np.float32)
-    first, second = ({name: np.zeros_like(array) for name, array in values.items()} for _ in range(2))
-    return State(0, len(scene), values, first, second, *_counters(len(scene)))
-
-
-def _counters(count: int) -> tuple[F32, F32]:
-    return np.zeros(count, np.float32), np.zeros(count, np.float32)
+    return begin(dataclasses.replace(scene, shN=np.zeros((len(scene), 0, 3), np.float32)))
 
 
 def begin(scene: Splats) -> State:
     """The state before the first step of a run that goes on from all of a scene: copies of its arrays."""
     values = {name: np.array(getattr(scene, name), np.float32, order="C") for name in NAMES}
     first, second = ({name: np.zeros_like(array) for name, array in values.items()} for _ in range(2))
-    return State(0, len(scene), values, first, second, *_counters(len(scene)))
+    pull, shown = (np.zeros(len(scene), np.float32) for _ in range(2))
+    return State(0, len(scene), values, first, second, pull, shown)
 
 
 def raise_degree(state: State, degree: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,12 +16,11 @@ from numpy.typing import NDArray
 
 from scenepress.errors import TrainingError
 from scenepress.kernels import training
-from scenepress.learned import densify, initial
-from scenepress.learned.state import F32, NAMES, State, raise_degree, start
-from scenepress.render import SplatGradients, differentiable
+from scenepress.learned import densify, initial, update
+from scenepress.learned.state import NAMES, State, raise_degree, start
+from scenepress.render import differentiable
 from scenepress.scene import Camera, Splats
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 MIN_SIDE = 11
 """Pixels: the window of SSIM must fit the image."""
 
@@ -135,7 +133,7 @@ def train(
     state = start(scene) if resume is None else resume
     size = initial.extent([view.camera for view in views])
     while state.step < settings.steps:
-        _step(state, views[_turn(state.step, len(views), settings.seed)], settings, size)
+        _step(state, views[update.turn(state.step, len(views), settings.seed)], settings, size)
         _grow(state, settings, size)
         if not len(state):
             raise TrainingError(f"step {state.step}: no splat is left: all have become transparent")
@@ -165,12 +163,6 @@ def require_fitting(view: View) -> None:
         raise ValueError(f"view {view.camera.name}: an image {found} for a camera of {shape}")
 
 
-def _turn(step: int, count: int, seed: int) -> int:
-    """Which of `count` views step `step` looks at: all in turn, in an order drawn anew each time."""
-    order = np.random.default_rng([seed, 0, step // count]).permutation(count)
-    return int(order[step % count])
-
-
 def _step(state: State, view: View, settings: TrainSettings, size: float) -> None:
     """One update. size: extent of the scene, in its units."""
     raise_degree(state, min(settings.sh_degree, state.step // settings.sh_every))
@@ -180,26 +172,13 @@ def _step(state: State, view: View, settings: TrainSettings, size: float) -> Non
     l1, ssim, by_color = training.image_loss(frame.image.color, target, settings.ssim_weight)
     gradients = frame.backward(by_color)
     state.step += 1
-    if not (math.isfinite(l1) and math.isfinite(ssim) and _finite(gradients)):
-        raise TrainingError(f"step {state.step}: the loss or its gradient is not finite (view {view.camera.name})")
-    shown = gradients.opacity_logits.view(np.uint32) != 0  # Of splats that were drawn: not even -0.
+    update.require_finite(state.step, view.camera.name, gradients, l1, ssim)
     half = np.array([0.5 * view.camera.width, 0.5 * view.camera.height], np.float32)
     state.pull += np.hypot(*(gradients.centers * half).T)
-    state.shown += shown
-    rates = _rates(settings, state.step, size)
-    for name in NAMES:
-        if state.values[name].size:
-            training.adam(
-                _rows(state.values[name]), _rows(getattr(gradients, name)), _rows(state.first[name]),
-                _rows(state.second[name]), shown.astype(np.uint8), rates[name], BETA1, BETA2, EPSILON, state.step,
-            )  # fmt: skip
+    state.shown += update.shown(gradients)
+    update.descend(state, gradients, {}, _rates(settings, state.step, size))
     logits = state.values["opacity_logits"]
     np.minimum(logits, np.float32(densify.logit(settings.max_opacity)), out=logits)
-
-
-def _rows(array: F32) -> F32:
-    """A view of [N, ...] as [N, D]: changes in it are changes of the array."""
-    return array.reshape(len(array), -1)
 
 
 def _rates(settings: TrainSettings, step: int, size: float) -> dict[str, float]:
@@ -207,12 +186,6 @@ def _rates(settings: TrainSettings, step: int, size: float) -> dict[str, float]:
     means = settings.means_rate ** (1 - done) * settings.means_rate_end**done
     others = {name: float(getattr(settings, f"{name}_rate")) for name in NAMES}
     return {**others, "means": means * size}
-
-
-def _finite(gradients: SplatGradients) -> bool:
-    """Whether all are; looks at sums of squares, which are not finite if any of them is not."""
-    flat = (getattr(gradients, name).ravel() for name in NAMES)
-    return all(math.isfinite(float(np.dot(array, array))) for array in flat)
 
 
 def _grow(state: State, settings: TrainSettings, size: float) -> None:
@@ -233,4 +206,3 @@ def _grow(state: State, settings: TrainSettings, size: float) -> None:
         )
     if settings.fade_every and state.step % settings.fade_every == 0 and state.step < last:
         densify.fade(state, 2 * settings.prune_opacity)
-
