@@ -20,7 +20,6 @@ from scenepress.kernels import splats as chosen
 from scenepress.stages import context, entropy, parameters, refinement, sh
 from scenepress.stages.context import Level, Predictor, Tile
 from scenepress.stages.entropy import PlaneDecoder, TableSet
-from scenepress.stages.tiles import TileBox
 
 if "cpu" not in NAMES:
     pytest.skip("the native module is not built", allow_module_level=True)
@@ -370,15 +369,14 @@ def test_floats_of_a_level(seed: int, n: int, first: int, exponent: int) -> None
     rng = np.random.default_rng(seed)
     tile = Tile.empty(first + n, 0)
     tile.values[:] = values_of(rng, tile.values.shape) >> rng.integers(0, 22)
-    p = splat_streams.random_parameters(rng, 0, False)
-    p = parameters.Parameters(**{**vars(p), "exponent": exponent})
-    box = TileBox(tuple(int(c) for c in rng.integers(-(2**44), 2**44 + 1, 3)), 40)
+    turn = splat_streams.random_parameters(rng, 0, False).color
+    corner = [int(c) for c in rng.integers(-(2**44), 2**44 + 1, 3)]
     logs = rng.integers(-(1 << 15), (1 << 15) + 1, (3, n)).astype(np.int32)
     offsets = rng.integers(0, 2**40, (n, 3))
 
     def floats() -> list[NDArray[np.generic]]:
         out = decoder.empty_scene(n, 0)
-        decoder.dequantise(p, box, tile, first, logs, offsets, out)
+        decoder.dequantise(tile.values, first, logs, offsets, corner, exponent, turn, out)
         filled = (out.means, out.quats, out.log_scales, out.opacity_logits, out.sh0)
         return [array.view(np.uint32) for array in filled]
 

@@ -169,7 +169,8 @@ def _decode_attributes(p: Parameters, placed: _PlacedTile, scene: Splats) -> Non
         exps, _ = refinement.exponents(s.offset, s.slope, s.reach, classes, logs, vectors, here.cell)
         offsets = refinement.decode(here.payload(table.POSITION_REFINEMENT), here.cells, exps, here.cell)
         color.decode(here.payload(table.COLOUR), tile, level, s.color, p.predictors, t.channels)
-        dequantise(p, placed.box, tile, level.first, logs, offsets, scene.take(here.rows))
+        out = scene.take(here.rows)
+        dequantise(tile.values, level.first, logs, offsets, placed.box.corner, p.exponent, p.color, out)
 
 
 def _decode_sh(p: Parameters, placed: _PlacedTile, scene: Splats) -> None:
@@ -183,25 +184,34 @@ def _decode_sh(p: Parameters, placed: _PlacedTile, scene: Splats) -> None:
 
 
 def dequantise(
-    p: Parameters, box: TileBox, tile: Tile, first: int, logs: I32, offsets: NDArray[np.int64], out: Splats
-) -> None:
-    """Fill the arrays of `out`, but for shN, with the floats of the tile's splats from column `first` on.
+    values: I32, first: int, logs: I32, offsets: NDArray[np.int64], corner: Sequence[int], exponent: int,
+    turn: I32, out: Splats,
+) -> None:  # fmt: skip
+    """Fill the arrays of `out`, but for shN, with floats.
 
-    logs int32 [3, n] from scale.expand(); offsets int64 [n, 3] from the tile's corner, in grid units.
+    Args:
+        values: int32 [CHANNELS, at least first + n], on their lattices.
+        first: column of the first splat.
+        logs: int32 [3, n], contiguous: scales, from scale.expand().
+        offsets: int64 [n, 3], contiguous: positions from `corner`, in grid units.
+        corner: of all of them, in grid units.
+        exponent: the grid unit is 2 ** exponent scene units.
+        turn: int32 [3, 3], 16384 = 1: the colour matrix.
+        out: n splats.
     """
-    corner, unit = np.array(box.corner, np.int64), 2.0**p.exponent
+    origin, unit = np.array(corner, np.int64), 2.0**exponent
     if kernels.FUSED:
         kernels.dequantise_level(
-            tile.values, first, logs, offsets, corner, unit, p.color, opacity.LOGITS,
+            values, first, logs, offsets, origin, unit, turn, opacity.LOGITS,
             out.means, out.quats, out.log_scales, out.opacity_logits, out.sh0,
         )  # fmt: skip
         return
-    v = tile.values[:, first : first + len(offsets)]
+    v = values[:, first : first + len(offsets)]
     # The sums are below 2**45.
-    out.means[:] = np.clip((offsets + corner).astype(np.float64) * unit, -LARGEST, LARGEST)
+    out.means[:] = np.clip((offsets + origin).astype(np.float64) * unit, -LARGEST, LARGEST)
     vectors = v[4:7].astype(np.float64) / rotation.UNIT
     out.quats[:, 0] = np.sqrt(np.maximum(1.0 - (vectors * vectors).sum(0), 0.0))
     out.quats[:, 1:] = vectors.T
     out.log_scales[:] = scale.dequantise(logs).T
     out.opacity_logits[:] = opacity.dequantise(v[3])
-    out.sh0[:] = color.dequantise(v[7:10], p.color)
+    out.sh0[:] = color.dequantise(v[7:10], turn)

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from scenepress.codecs import decoder
 from scenepress.codecs.encoder import Prepared
-from scenepress.kernels import splats as kernels
 from scenepress.scene import Splats
-from scenepress.stages import color, opacity, rotation, scale, sh
+from scenepress.stages import sh
 
 
 def reconstruct(scene: Prepared) -> tuple[NDArray[np.intp], Splats]:
@@ -30,20 +29,9 @@ def reconstruct(scene: Prepared) -> tuple[NDArray[np.intp], Splats]:
     if offsets is None:
         return rows, out
     values, logs = np.ascontiguousarray(lattice.values[:, rows]), np.ascontiguousarray(lattice.logs[:, rows])
-    unit, turn = 2.0**scene.exponent, scene.transforms.color
-    if kernels.FUSED:
-        kernels.dequantise_level(
-            values, 0, logs, np.ascontiguousarray(offsets), np.zeros(3, np.int64), unit, turn, opacity.LOGITS,
-            out.means, out.quats, out.log_scales, out.opacity_logits, out.sh0,
-        )  # fmt: skip
-    else:
-        out.means[:] = np.clip(offsets.astype(np.float64) * unit, -decoder.LARGEST, decoder.LARGEST)
-        vectors = values[4:7].astype(np.float64) / rotation.UNIT
-        out.quats[:, 0] = np.sqrt(np.maximum(1.0 - (vectors * vectors).sum(0), 0.0))
-        out.quats[:, 1:] = vectors.T
-        out.log_scales[:] = scale.dequantise(logs).T
-        out.opacity_logits[:] = opacity.dequantise(values[3])
-        out.sh0[:] = color.dequantise(values[7:10], turn)
+    decoder.dequantise(
+        values, 0, logs, np.ascontiguousarray(offsets), (0, 0, 0), scene.exponent, scene.transforms.color, out
+    )
     sh.dequantise(
         np.ascontiguousarray(lattice.sh[:, rows]), 0, lattice.sh_steps[rows], scene.transforms.shift,
         scene.transforms.basis, out.shN,
