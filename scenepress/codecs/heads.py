@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scenepress.arrays import gram
 from scenepress.kernels import learned as kernels
 from scenepress.kernels import splats as splat_kernels
-from scenepress.stages import context, entropy
-from scenepress.stages.context import CHANNELS, I32, U8, Level, Predictor, Tile
+from scenepress.stages import context
+from scenepress.stages.context import CHANNELS, I32, U8, Level, Predictor, Symbols, Tile
 from scenepress.stages.learned_context import Head, Learned, spreads_of
 
 F32 = NDArray[np.float32]
@@ -150,12 +150,9 @@ def _cost(sample: Sample, units: NDArray[np.int8], head: Head, spreads: int) -> 
 def _bits(sample: Sample, eighths: I32, contexts: U8) -> float:
     """Bits of the channel if its symbols count from these predictions, and of its tables."""
     base = (eighths + 4) >> 3
-    symbols = sample.indices - base
-    symbols = np.where(eighths < 8 * base, -symbols, symbols).astype(np.int32)
-    tokens, _, lengths = entropy.tokenize(symbols)
-    tables = entropy.fit(entropy.histogram(tokens, contexts, int(contexts.max()) + 1))
-    shares = tables.frequencies[tables.context_map[contexts], tokens] / 4096
-    return float((sample.weight * (lengths - np.log2(shares))).sum()) + 8 * len(tables.to_bytes())
+    k = sample.indices - base
+    symbols = Symbols(np.where(eighths < 8 * base, -k, k).astype(np.int32), contexts)
+    return context.cost(symbols, sample.weight)
 
 
 def fit(units: NDArray[np.int8], target: I32, bins: int, corrected: bool) -> Head:

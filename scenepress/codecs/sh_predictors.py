@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenepress.kernels import splats as kernels
-from scenepress.stages import context, entropy, sh
+from scenepress.stages import context, sh
 from scenepress.stages.context import GROUPS, I32, Level, Symbols, Tile
 
 SAMPLES = 4000
@@ -86,20 +86,17 @@ def _fit_column(found: Sequence[Found], column: int) -> I32:
 
 def _bits(found: Sequence[Found], own: range, group: int, weights: I32) -> float:
     """Bits of the group's symbols with these weights, and of its tables."""
-    symbols, shares = [], []
+    values, contexts, counts = [], [], []
     for tile, level, steps, rows in found:
         extents = tile.extents[level.own]
         whole = np.count_nonzero(extents >= group)
         for j, pair in zip(own, weights, strict=True):
-            base, contexts, flip = kernels.sh_predict(
+            base, seen, flip = kernels.sh_predict(
                 tile.sh[j], level.near, rows, extents, group, tile.classes[level.own], steps, pair
             )
             k = tile.sh[j, level.first + rows] // steps[rows] - base
-            symbols.append(Symbols(np.where(flip != 0, -k, k).astype(np.int32), contexts))
-            shares.append(np.full(len(rows), whole / len(rows)))
-    tables = context.fit(symbols)
-    assert tables is not None
-    contexts = np.concatenate([s.contexts for s in symbols])
-    tokens, _, lengths = entropy.tokenize(np.concatenate([s.values for s in symbols]))
-    cost = lengths - np.log2(tables.frequencies[tables.context_map[contexts], tokens] / 4096)
-    return float((cost * np.concatenate(shares)).sum()) + 8 * len(tables.to_bytes())
+            values.append(np.where(flip != 0, -k, k).astype(np.int32))
+            contexts.append(seen)
+            counts.append(np.full(len(rows), whole / len(rows)))
+    symbols = Symbols(np.concatenate(values), np.concatenate(contexts))
+    return context.cost(symbols, np.concatenate(counts))

@@ -151,6 +151,17 @@ def fit(symbols: Sequence[Symbols]) -> TableSet | None:
     return entropy.fit(entropy.histogram(tokens, contexts, int(contexts.max()) + 1))
 
 
+def cost(symbols: Symbols, weights: NDArray[np.float64]) -> float:
+    """Bits of at least one symbol and of the tables that fit them, which are not told the weights.
+
+    weights: float64 [n]: how many symbols each stands for.
+    """
+    tokens, _, lengths = entropy.tokenize(symbols.values, symbols.signed)
+    tables = entropy.fit(entropy.histogram(tokens, symbols.contexts, int(symbols.contexts.max()) + 1))
+    shares = tables.frequencies[tables.context_map[symbols.contexts], tokens] / 4096
+    return float((weights * (lengths - np.log2(shares))).sum()) + 8 * len(tables.to_bytes())
+
+
 def decode_plane(decoder: PlaneDecoder, table_set: TableSet | None, contexts: U8, signed: bool = True) -> I32:
     """Values of the next plane.
 
