@@ -111,6 +111,12 @@ def require_range(option: str, value: int | None, most: int) -> None:
         raise UsageError(f"{option} {value}: must be in 1..{most}")
 
 
+def require_seed(seed: int) -> None:
+    """0 to 2^63 - 1. Raises UsageError."""
+    if not 0 <= seed < 1 << 63:
+        raise UsageError(f"--seed {seed}: must be in 0..2^63-1")
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[quality.Progress]:
     """A bar on a terminal's stderr, shown only once the work has taken 2 seconds."""

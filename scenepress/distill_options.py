@@ -39,8 +39,7 @@ def require_sense(command: cli.Compress | cli.Prune) -> None:
         raise UsageError("--images needs --cameras FILE: where each of them was taken from")
     if command.resume and command.checkpoint is None:
         raise UsageError("--resume needs --checkpoint FILE to go on from")
-    if not 0 <= command.seed < 1 << 63:
-        raise UsageError(f"--seed {command.seed}: must be in 0..2^63-1")
+    checks.require_seed(command.seed)
     if command.checkpoint is not None:
         for file in (command.source, command.output):
             checks.require_other_file(file, command.checkpoint)

@@ -137,8 +137,7 @@ def _require_sense(command: cli.Train) -> None:
         raise UsageError(f"--sh-degree {command.sh_degree}: must be in 0..3")
     if command.hold_out < 0 or command.hold_out == 1:
         raise UsageError(f"--hold-out {command.hold_out}: must be 0 (none) or at least 2")
-    if not 0 <= command.seed < 1 << 63:
-        raise UsageError(f"--seed {command.seed}: must be in 0..2^63-1")
+    checks.require_seed(command.seed)
     if command.resume and command.checkpoint is None:
         raise UsageError("--resume needs --checkpoint FILE to go on from")
     if command.checkpoint is not None:
