@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
@@ -112,20 +113,30 @@ def encode(scene: Splats, plan: Plan, judge: Judge, progress: Progress) -> bytes
         settings = dataclasses.replace(settings, name="")  # A point of its own between the presets.
     if plan.distill is not None and len(scene):
         return _encode_distilled(scene, plan.distill, plan, settings, judge, progress)
-    return _encode_once(scene, None, settings, plan.goal, plan, judge, progress)
+    return _encode_once(_Source(scene, settings), plan.goal, plan, judge, progress)
 
 
-def _encode_once(
-    scene: Splats, sensitivities: Sensitivities | None, settings: Settings, goal: Goal, plan: Plan, judge: Judge,
-    progress: Progress,
-) -> bytes:  # fmt: skip
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """What is encoded, and what is known of it."""
+
+    scene: Splats
+    settings: Settings
+    sensitivities: Sensitivities | None = None
+    """None: not measured yet."""
+    start: float | None = None
+    """Nominal quality in dB that a wanted size is tried with first; None: the usual one."""
+
+
+def _encode_once(source: _Source, goal: Goal, plan: Plan, judge: Judge, progress: Progress) -> bytes:
     from scenepress.codecs import splats
 
+    scene, settings, sensitivities = source.scene, source.settings, source.sensitivities
     cameras, description = plan.cameras, plan.description
     if goal.bytes is not None and len(scene):
         return splats.encode_to_size(
             scene, goal.bytes, settings, cameras=cameras, sensitivities=sensitivities, description=description,
-            reserve=_record_bytes(), progress=progress,
+            reserve=_record_bytes(), start=source.start, progress=progress,
         )  # fmt: skip
     if goal.psnr is not None and len(scene):
         return splats.encode_to_quality(
@@ -142,6 +153,7 @@ def _encode_distilled(
 ) -> bytes:
     """The better of the file of the trained scene and that of the scene itself."""
     from scenepress import distillation
+    from scenepress.codecs import encoder
 
     goal, room = plan.goal, None
     if goal.psnr is not None:
@@ -152,35 +164,53 @@ def _encode_distilled(
         scene, distill, settings, plan.cameras, room, lambda what, done: progress(what, 0.9 * done)
     )
     progress("coding", 0.9)
+    trained = _Source(found.scene, found.settings, found.sensitivities, found.settings.psnr)
     data: bytes | None = None
     try:
-        data = _encode_once(
-            found.scene, found.sensitivities, found.settings, goal, plan, judge, _silent
-        )
+        data = _encode_once(trained, goal, plan, judge, _silent)
     except TargetError:
         if goal.psnr is None:
             raise
     progress("comparing", 0.95)
-    if data is None or not _pays(data, scene, distill, plan, settings, judge):
-        _warn_of_distillation(distill.steps)
-        return _encode_once(scene, None, settings, goal, plan, judge, _silent)
-    return data
+    if data is not None and distill.photographs is not None:
+        return data  # Renders of the source are no measure of it.
+    plain = _Source(scene, settings, encoder.measure(scene, plan.cameras))
+    return _better(data, plain, distill.steps, plan, judge)
 
 
-def _pays(
-    data: bytes, scene: Splats, distill: Distillation, plan: Plan, settings: Settings, judge: Judge
-) -> bool:
-    """Whether the distilled file is better than one of the scene as it is, of its quality or its size."""
-    if distill.photographs is not None:
-        return True  # Renders of the source are no measure of it.
-    goal = plan.goal if plan.goal.psnr is not None else Goal(len(data) + _record_bytes(), None)
-    try:
-        with warnings.catch_warnings():  # Nobody asked for this file.
-            warnings.simplefilter("ignore", LossWarning)
-            other = _encode_once(scene, None, settings, goal, plan, judge, _silent)
-    except TargetError:
-        return True
-    return len(data) <= len(other) if plan.goal.psnr is not None else judge(data) >= judge(other)
+def _better(data: bytes | None, plain: _Source, steps: int, plan: Plan, judge: Judge) -> bytes:
+    """`data`, unless there is none or a file of the scene as it is, of the same quality or size, is better."""
+    goal = plan.goal
+    if data is None:
+        _warn_of_distillation(steps)
+        return _encode_once(plain, goal, plan, judge, _silent)
+    alike = goal if goal.psnr is not None else Goal(len(data) + _record_bytes(), None)
+    other, told = _encode_quietly(plain, alike, plan, judge)
+    if other is None or (len(data) <= len(other) if goal.psnr is not None else judge(data) >= judge(other)):
+        return data
+    _warn_of_distillation(steps)
+    if alike != goal:
+        return _encode_once(plain, goal, plan, judge, _silent)
+    _tell(told)
+    return other
+
+
+def _encode_quietly(
+    source: _Source, goal: Goal, plan: Plan, judge: Judge
+) -> tuple[bytes | None, list[warnings.WarningMessage]]:
+    """A file that nobody asked for, or None where there is none of that goal; and what it would warn of."""
+    data = None
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", LossWarning)
+        with contextlib.suppress(TargetError):
+            data = _encode_once(source, goal, plan, judge, _silent)
+    _tell([warning for warning in told if not issubclass(warning.category, LossWarning)])
+    return data, [warning for warning in told if issubclass(warning.category, LossWarning)]
+
+
+def _tell(told: Sequence[warnings.WarningMessage]) -> None:
+    for warning in told:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _warn_of_distillation(steps: int) -> None:

@@ -216,6 +216,48 @@ def test_where_it_does_not_pay_the_plain_file_is_written() -> None:
     assert abs(api.measure_quality(scene, api.decompress(data), None).psnr - 48) <= 0.2
 
 
+@pytest.mark.parametrize(
+    ("goal", "told"),
+    [
+        ({"target_psnr": 48.0}, ["file 1", "distillation", "file 2"]),
+        ({"target_bytes": 20_000}, ["file 1", "distillation", "file 3"]),
+    ],
+)
+def test_for_comparison_nothing_is_done_twice(
+    monkeypatch: pytest.MonkeyPatch, goal: dict[str, float], told: list[str]
+) -> None:
+    scene = cloud(1000, 1)
+    stage, measured, files = "", [], 0
+    measure = encoder.measure
+
+    def progress(what: str, _done: float) -> None:
+        nonlocal stage
+        stage = what
+
+    def count(*arguments: object) -> object:
+        measured.append(stage)
+        return measure(*arguments)  # type: ignore[arg-type]
+
+    def telling(name: str) -> None:
+        encode = getattr(splats, name)
+
+        def tell(*arguments: object, **options: object) -> bytes:
+            nonlocal files
+            files += 1
+            warnings.warn(f"file {files}", LossWarning, stacklevel=2)
+            return encode(*arguments, **options)  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(splats, name, tell)
+
+    monkeypatch.setattr(encoder, "measure", count)
+    telling("encode_to_quality")
+    telling("encode_to_size")
+    with pytest.warns(LossWarning) as found:
+        api.compress(scene, distill=Distillation(4), progress=progress, **goal)  # type: ignore[arg-type]
+    assert measured.count("comparing") == 1
+    assert [str(w.message)[: len(t)] for w, t in zip(found, told, strict=True)] == told
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_very_small_scenes(count: int) -> None:
     data = api.compress(cloud(count), "small", distill=Distillation(5))

@@ -60,23 +60,24 @@ def encode_to_size(
     sensitivities: Sensitivities | None = None,
     description: Metadata | None = None,
     reserve: int = 0,
+    start: float | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """A `.press` file of 99% to 100% of `wanted` - `reserve` bytes.
 
-    `settings.psnr` is what is tried first if sensitivities are given, and plays no role otherwise.
+    `settings.psnr` plays no role.
 
     Args:
         splats, settings, cameras, sensitivities, description, progress: see encode().
         wanted: bytes.
         reserve: bytes that will be added to the file.
+        start: nominal quality in dB to try first, if there is reason to believe in one.
 
     Raises:
         ValueError: values that are not finite.
         TargetError: the scene cannot be made that small; the message says how small it can be.
     """
     prepare, code = _coder(splats, settings, cameras, sensitivities, description, progress or _silent)
-    start = None if sensitivities is None else settings.psnr
     return targets.of_size(prepare, code, len(splats), splats.sh_degree, wanted, reserve, start)
 
 
