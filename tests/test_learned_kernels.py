@@ -117,6 +117,30 @@ def test_learned_predict(seed: int, n: int, first: int, shipped: bool) -> None:
     assert base.dtype == np.int32
 
 
+@quick
+@given(SEEDS, st.integers(16, 60), st.integers(1, 15))
+def test_few_splats_are_predicted_as_many_are(seed: int, n: int, few: int) -> None:
+    """Few of them go one by one through the arithmetic that devices use, more in blocks."""
+    rng = np.random.default_rng(seed)
+    channel, first, columns = int(rng.integers(10)), 20, 20 + n
+    values, near = wide(rng, 10, columns), nearest_of(rng, n, first)
+    inputs, weights = np.array([0, 9], np.int32), rng.integers(-9999, 9999, 8).astype(np.int32)
+    bias, classes, steps = wide(rng, 5), rng.integers(0, 5, n).astype(np.uint8), steps_of(rng, n)
+    network = learned_context.load(1)
+    head = rng.integers(-127, 128, (2, learned_context.UNITS)).astype(np.int8)
+    head_bias = rng.integers(0, 5000, 2).astype(np.int32)
+    network_args = (network.weights[channel], network.bias[channel], head, head_bias, 10)
+    features = rng.integers(-127, 128, (reference.FEATURES, n)).astype(np.int8)
+    whole = same("learned_predict", values, first, near, channel, inputs, weights, bias, classes, steps, features,
+                 *network_args)  # fmt: skip
+    for start in range(0, n, few):
+        rows = slice(start, min(start + few, n))
+        part = same("learned_predict", values, first + start, near[rows], channel, inputs, weights, bias,
+                    classes[rows], steps[rows], np.ascontiguousarray(features[:, rows]), *network_args)  # fmt: skip
+        for a, b in zip(whole[:5], part[:5], strict=True):
+            np.testing.assert_array_equal(a[..., rows], b)
+
+
 def good(name: str) -> list[object]:
     """Arguments of each kernel that are accepted: three known columns, two new rows."""
     linear = [

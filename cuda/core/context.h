@@ -50,6 +50,20 @@ SP_HOST_DEVICE inline void nearest_two(uint64_t code, const Point* coarse, int64
   out[1] = m == 1 ? best_at : next_at;
 }
 
+// Of one channel of a level, from `inputs` before it and, where `near` is not null, from neighbours.
+struct Prediction {
+  const int32_t* values;    // [channels, capacity]
+  int64_t capacity, first;  // columns; the level's rows start at column `first`
+  const int32_t* near;      // [n, 2], or null
+  int32_t channel;
+  const int32_t* inputs;  // [input_count] channels
+  int64_t input_count;
+  const int32_t* weights;  // 4096 = 1
+  const int32_t* bias;     // by class
+  const uint8_t* classes;  // [n]
+  const int32_t* steps;    // [n]
+};
+
 struct Context {
   int32_t base;
   uint8_t context, flip;

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <vector>
 
-#include "core/context.h"
 #include "cpu/cpu_features.h"
 
 namespace scenepress {

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/context.h"
+
 namespace scenepress {
 
 // out int32 [n, 2]: indices of two near coarse codes of every code; both inputs sorted, m > 0.
@@ -19,19 +21,6 @@ struct KnownCodes {
 // decoding. merged, merged_columns: [known.count + n].
 void merge_codes(const KnownCodes& known, const uint64_t* codes, int64_t n, int32_t first, uint64_t* merged,
                  int32_t* merged_columns);
-
-struct Prediction {
-  const int32_t* values;    // [channels, capacity]
-  int64_t capacity, first;  // columns; the level's rows start at column `first`
-  const int32_t* near;      // [n, 2], or null
-  int32_t channel;
-  const int32_t* inputs;  // [input_count] channels
-  int64_t input_count;
-  const int32_t* weights;  // 4096 = 1
-  const int32_t* bias;     // by class
-  const uint8_t* classes;  // [n]
-  const int32_t* steps;    // [n]
-};
 
 // Both give the same with plain C++ (portable) and with AVX2. Symbols lie within +-2^26, as those of tokens do.
 void predict(const Prediction& p, int64_t n, bool portable, int32_t* base, uint8_t* context, uint8_t* flip);

@@ -61,32 +61,17 @@ void nearest(const uint64_t* codes, int64_t n, const uint64_t* coarse, int64_t m
 }
 
 void level_features(const TileArrays& tile, const int32_t* far, const SeenLevel& level) {
-  const auto byte = [](int32_t v) { return static_cast<int8_t>(clamp_to(v, -127, 127)); };
-  for (int64_t i = 0; i < level.n; ++i) {
-    const int32_t* d = far + kNearest * i;
-    int8_t* out = level.features + kCommonRow * level.n + i;
-    const int own = tile.classes[tile.first + i];
-    *out = byte(8 * own - 64);
-    out += level.n;
-    for (int k = 0; k < 2; ++k) {
-      const int64_t at = level.near[kNearest * i + k];
-      int32_t top = tile.logs[at];
-      for (int a = 1; a < 3; ++a)
-        top = tile.logs[a * tile.capacity + at] > top ? tile.logs[a * tile.capacity + at] : top;
-      const int32_t clear = -tile.values[3 * tile.capacity + at] >> 3;
-      out[k * level.n] = byte(8 * (tile.classes[at] - own));
-      out[(2 + k) * level.n] = byte(clear < 0 ? 0 : clear);
-      out[(8 + k) * level.n] = byte((top - tile.origin) >> 5);
-    }
-    out[4 * level.n] = byte(d[0] >> 3);
-    for (int k = 1; k < kNearest; ++k) out[(4 + k) * level.n] = byte((d[k] - d[0]) >> 2);
-  }
+  for (int64_t i = 0; i < level.n; ++i) level_features_of(tile, far, level, i);
 }
 
 void shape_features(const int32_t* logs, int32_t origin, const SeenLevel& level) {
   int8_t* out = level.features + kShapeRow * level.n;
-  for (int64_t i = 0; i < 3 * level.n; ++i)
-    out[i] = static_cast<int8_t>(clamp_to((logs[i] - origin) >> 5, -127, 127));
+  for (int64_t i = 0; i < 3 * level.n; ++i) out[i] = size_feature(logs[i], origin);
+}
+
+void predict_few(const Prediction& p, const SeenLevel& level, const Network& network, const Predicted& out) {
+  const PackedNetwork packed = pack_network(network);
+  for (int64_t i = 0; i < level.n; ++i) predict_splat(p, level, packed, i, out);
 }
 
 }  // namespace scenepress

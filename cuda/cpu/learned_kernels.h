@@ -17,18 +17,8 @@ constexpr int kLanes = 16;  // splats of a block
 constexpr int kUnits = kFeatures + kHidden;
 
 void linear_predictions(const Prediction& p, const SeenLevel& level, int32_t* out) {
-  const int32_t* own = p.values + p.first;
-  const int32_t* channel = p.values + p.channel * p.capacity;
-  for (int64_t i = 0; i < level.n; ++i) {
-    const int64_t a = level.near[kNearest * i], b = level.near[kNearest * i + 1];
-    const int32_t* w = p.weights + 2;
-    int64_t sum = 2048 + p.weights[0] * int64_t{channel[a]} + p.weights[1] * int64_t{channel[b]};
-    for (int64_t j = 0; j < p.input_count; ++j, w += 3) {
-      const int64_t row = p.inputs[j] * p.capacity;
-      sum += w[0] * int64_t{own[row + i]} + w[1] * int64_t{p.values[row + a]} + w[2] * int64_t{p.values[row + b]};
-    }
-    out[i] = static_cast<int32_t>(saturate(p.bias[p.classes[i]] + (sum >> 12)));
-  }
+  for (int64_t i = 0; i < level.n; ++i)
+    out[i] = linear_prediction_of(p, level.near[kNearest * i], level.near[kNearest * i + 1], i);
 }
 
 void residual_features(const SeenLevel& level, int channel, const int32_t* values, const int32_t* predictions,
@@ -42,10 +32,8 @@ void residual_features(const SeenLevel& level, int channel, const int32_t* value
   }
 }
 
-// What the inner loops read, copied so that the compiler knows that nothing they write is read again. Lanes beyond
-// `count` hold harmless numbers.
+// What the inner loops read, copied so that the compiler knows that nothing they write is read again.
 struct Block {
-  int count;
   int32_t around[kNearest][kLanes];
   int32_t prediction[kLanes];
   int32_t step[kLanes];
@@ -55,9 +43,8 @@ struct Block {
 void fill_block(const Prediction& p, const SeenLevel& level, const int32_t* predictions, int64_t begin,
                 Block* out) {
   const int32_t* channel = p.values + p.channel * p.capacity;
-  out->count = static_cast<int>(level.n - begin < kLanes ? level.n - begin : kLanes);
   for (int i = 0; i < kLanes; ++i) {
-    const int64_t at = begin + (i < out->count ? i : 0);
+    const int64_t at = begin + i;
     for (int k = 0; k < kNearest; ++k) out->around[k][i] = channel[level.near[kNearest * at + k]];
     out->prediction[i] = predictions[at];
     out->step[i] = p.steps[at];
@@ -66,35 +53,19 @@ void fill_block(const Prediction& p, const SeenLevel& level, const int32_t* pred
 }
 
 // Rows 0 .. kCommonRow - 1 of the features.
-void channel_features(const Block& b, int8_t (*out)[kLanes]) {
-  int32_t logs[kLanes], found[kCommonRow][kLanes];
-  for (int i = 0; i < kLanes; ++i) logs[i] = log16(b.step[i]);
-  const auto squashed = [&](int32_t size, int i) {
-    const int32_t limited = size > kGapLimit ? kGapLimit : size;
-    const int32_t v = log16(b.step[i] + 2 * limited) - logs[i];
-    return v > 127 ? 127 : v;
-  };
-  for (int k = 0; k < kNearest; ++k)
-    for (int i = 0; i < kLanes; ++i) {
-      const int32_t d = b.around[k][i] - b.prediction[i];
-      const int32_t v = squashed(d < 0 ? -d : d, i);
-      found[k][i] = d < 0 ? -v : v;
-    }
+void channel_features(const Block& b, const SeenLevel& level, int64_t begin) {
+  int32_t found[kCommonRow][kLanes];
   for (int i = 0; i < kLanes; ++i) {
-    int32_t low = b.around[0][i], high = b.around[0][i];
-    for (int k = 1; k < kNearest; ++k) {
-      low = b.around[k][i] < low ? b.around[k][i] : low;
-      high = b.around[k][i] > high ? b.around[k][i] : high;
-    }
-    const int32_t gap = b.around[0][i] - b.around[1][i], p = b.prediction[i];
-    const int32_t v = squashed(p < 0 ? -p : p, i);
-    found[kNearest][i] = squashed(gap < 0 ? -gap : gap, i);
-    found[kNearest + 1][i] = squashed(high - low, i);
-    found[kNearest + 2][i] = p < 0 ? -v : v;
-    found[kNearest + 3][i] = clamp_to(logs[i] - 128, -127, 127);
+    const int32_t around[kNearest] = {b.around[0][i], b.around[1][i], b.around[2][i], b.around[3][i]};
+    int32_t own[kCommonRow];
+    channel_features_of(around, b.prediction[i], b.step[i], own);
+    for (int k = 0; k < kCommonRow; ++k) found[k][i] = own[k];
   }
-  for (int k = 0; k < kCommonRow; ++k)
-    for (int i = 0; i < kLanes; ++i) out[k][i] = static_cast<int8_t>(found[k][i]);
+  for (int k = 0; k < kCommonRow; ++k) {
+    int8_t row[kLanes];
+    for (int i = 0; i < kLanes; ++i) row[i] = static_cast<int8_t>(found[k][i]);
+    std::memcpy(level.features + k * level.n + begin, row, kLanes);
+  }
 }
 
 // The head's two sums for kLanes splats whose features are `stride` apart.
@@ -172,39 +143,28 @@ struct Choice {
 
 void choose(const Block& b, const int32_t (*sums)[kLanes], int32_t spreads, Choice* out) {
   for (int i = 0; i < kLanes; ++i) {
-    const int32_t correction = clamp_to(sums[0][i] >> kHeadShift, -kCorrection, kCorrection);
-    const int32_t spread = clamp_to(sums[1][i] >> kHeadShift, 0, spreads - 2);
-    const int32_t e = floor_div_double(16 * b.prediction[i] + b.step[i], 2 * b.step[i]) + correction;
-    const int32_t base = (e + 4) >> 3, fraction = e - 8 * base, distance = fraction < 0 ? -fraction : fraction;
-    const int32_t phase = (distance > 0) + (distance > 2);
-    out->base[i] = base;
-    out->context[i] = (b.importance[i] * kPhases + phase) * spreads + spread;
-    out->flip[i] = fraction < 0;
+    const int32_t eighths = floor_div_double(16 * b.prediction[i] + b.step[i], 2 * b.step[i]);
+    const LearnedContext c = learned_context_of(sums[0][i], sums[1][i], eighths, b.importance[i], spreads);
+    out->base[i] = c.base, out->context[i] = c.context, out->flip[i] = c.flip;
   }
 }
 
 void learned_predictions(const Prediction& p, const SeenLevel& level, const Network& network,
                          const Predicted& out) {
+  if (level.n < kLanes) return predict_few(p, level, network, out);
   linear_predictions(p, level, out.prediction);
-  int8_t features[kFeatures][kLanes] = {};
-  for (int64_t begin = 0; begin < level.n; begin += kLanes) {
+  for (int64_t at = 0; at < level.n; at += kLanes) {
+    // The last block ends where the level does: what it shares with the one before comes out the same again.
+    const int64_t begin = at + kLanes > level.n ? level.n - kLanes : at;
     Block block;
-    fill_block(p, level, out.prediction, begin, &block);
-    channel_features(block, features);
-    const auto size = static_cast<size_t>(block.count);
-    for (int k = 0; k < kCommonRow; ++k) std::memcpy(level.features + k * level.n + begin, features[k], size);
-    int32_t sums[2][kLanes];
-    if (block.count == kLanes) {
-      network_of(level.features + begin, level.n, network, sums);
-    } else {
-      for (int k = kCommonRow; k < kFeatures; ++k)
-        std::memcpy(features[k], level.features + k * level.n + begin, size);
-      network_of(features[0], kLanes, network, sums);
-    }
     Choice choice;
+    int32_t sums[2][kLanes];
+    fill_block(p, level, out.prediction, begin, &block);
+    channel_features(block, level, begin);
+    network_of(level.features + begin, level.n, network, sums);
     choose(block, sums, network.spreads, &choice);
-    std::memcpy(out.base + begin, choice.base, 4 * size);
-    for (int i = 0; i < block.count; ++i) {
+    std::memcpy(out.base + begin, choice.base, sizeof(choice.base));
+    for (int i = 0; i < kLanes; ++i) {
       out.context[begin + i] = static_cast<uint8_t>(choice.context[i]);
       out.flip[begin + i] = static_cast<uint8_t>(choice.flip[i]);
     }
