@@ -129,14 +129,14 @@ def test_few_splats_are_predicted_as_many_are(seed: int, n: int, few: int) -> No
     network = learned_context.load(1)
     head = rng.integers(-127, 128, (2, learned_context.UNITS)).astype(np.int8)
     head_bias = rng.integers(0, 5000, 2).astype(np.int32)
-    network_args = (network.weights[channel], network.bias[channel], head, head_bias, 10)
+    net = (network.weights[channel], network.bias[channel], head, head_bias, 10)
     features = rng.integers(-127, 128, (reference.FEATURES, n)).astype(np.int8)
     whole = same("learned_predict", values, first, near, channel, inputs, weights, bias, classes, steps, features,
-                 *network_args)  # fmt: skip
+                 *net)  # fmt: skip
     for start in range(0, n, few):
         rows = slice(start, min(start + few, n))
         part = same("learned_predict", values, first + start, near[rows], channel, inputs, weights, bias,
-                    classes[rows], steps[rows], np.ascontiguousarray(features[:, rows]), *network_args)  # fmt: skip
+                    classes[rows], steps[rows], np.ascontiguousarray(features[:, rows]), *net)  # fmt: skip
         for a, b in zip(whole[:5], part[:5], strict=True):
             np.testing.assert_array_equal(a[..., rows], b)
 

@@ -56,6 +56,14 @@ SP_HOST_DEVICE inline void level_features_of(const TileArrays& tile, const int32
   for (int k = 1; k < kNearest; ++k) out[(4 + k) * level.n] = feature_of((d[k] - d[0]) >> 2);
 }
 
+// What a decoded channel tells later ones of splat i: how far its prediction was off.
+SP_HOST_DEVICE inline void residual_features_of(const SeenLevel& level, int channel, int32_t difference,
+                                                int32_t step, int64_t i) {
+  const int32_t v = squash(difference, step);
+  level.features[(kResidualRow + channel) * level.n + i] = static_cast<int8_t>(v);
+  level.features[(kSizeRow + channel) * level.n + i] = static_cast<int8_t>(v < 0 ? -v : v);
+}
+
 // The prediction of splat i from its neighbours in columns a and b.
 SP_HOST_DEVICE inline int32_t linear_prediction_of(const Prediction& p, int64_t a, int64_t b, int64_t i) {
   const int32_t* own = p.values + p.first;

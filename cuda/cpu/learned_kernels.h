@@ -23,13 +23,8 @@ void linear_predictions(const Prediction& p, const SeenLevel& level, int32_t* ou
 
 void residual_features(const SeenLevel& level, int channel, const int32_t* values, const int32_t* predictions,
                        const int32_t* steps) {
-  int8_t* signed_row = level.features + (kResidualRow + channel) * level.n;
-  int8_t* size_row = level.features + (kSizeRow + channel) * level.n;
-  for (int64_t i = 0; i < level.n; ++i) {
-    const int32_t v = squash(values[i] - predictions[i], steps[i]);
-    signed_row[i] = static_cast<int8_t>(v);
-    size_row[i] = static_cast<int8_t>(v < 0 ? -v : v);
-  }
+  for (int64_t i = 0; i < level.n; ++i)
+    residual_features_of(level, channel, values[i] - predictions[i], steps[i], i);
 }
 
 // What the inner loops read, copied so that the compiler knows that nothing they write is read again.

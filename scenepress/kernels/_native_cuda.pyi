@@ -60,3 +60,52 @@ def rans_decode_payloads(
     context_map: NDArray[np.uint8],
     signed: bool,
 ) -> list[list[NDArray[np.int32]]]: ...
+
+# learned.cpp
+def nearest(
+    codes: NDArray[np.uint64], coarse: NDArray[np.uint64]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
+def level_features(
+    values: NDArray[np.int32],
+    logs: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+    first: int,
+    near: NDArray[np.int32],
+    far: NDArray[np.int32],
+    origin: int,
+) -> NDArray[np.int8]: ...
+def shape_features(features: NDArray[np.int8], logs: NDArray[np.int32], origin: int) -> None: ...
+def residual_features(
+    features: NDArray[np.int8],
+    channel: int,
+    values: NDArray[np.int32],
+    predictions: NDArray[np.int32],
+    steps: NDArray[np.int32],
+) -> None: ...
+def linear_prediction(
+    values: NDArray[np.int32],
+    first: int,
+    near: NDArray[np.int32],
+    channel: int,
+    inputs: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    bias: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+) -> NDArray[np.int32]: ...
+def learned_predict(
+    values: NDArray[np.int32],
+    first: int,
+    near: NDArray[np.int32],
+    channel: int,
+    inputs: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    bias: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+    steps: NDArray[np.int32],
+    features: NDArray[np.int8],
+    hidden: NDArray[np.int8],
+    hidden_bias: NDArray[np.int32],
+    head: NDArray[np.int8],
+    head_bias: NDArray[np.int32],
+    spreads: int,
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int32]]: ...
