@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import scenepress
-from scenepress.codecs import encoder
+from scenepress.codecs import encoder, sensitivity
 from scenepress.codecs.heads import Sample
 from scenepress.codecs.presets import PRESETS
 from scenepress.kernels import learned as kernels
@@ -57,7 +57,7 @@ def gather(paths: Sequence[Path], seed: int) -> list[Examples]:
     found: list[list[Sample]] = []
     for path in paths:
         splats = scenepress.load(path)
-        sensitivities = encoder.measure(splats, None)
+        sensitivities = sensitivity.measure(splats, None)
         for settings in PRESETS.values():
             found.append(encoder.channel_samples(encoder.prepare(splats, sensitivities, settings, sure=False)))
     return [_examples([f[c] for f in found if f], rng) for c in range(CHANNELS)]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import container
+from scenepress import allocation, container
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import encoder, rates, reconstruction
+from scenepress.codecs import encoder, placement, rates, reconstruction, sensitivity
 from scenepress.codecs.presets import Settings
+from scenepress.errors import BitstreamError
 from scenepress.learned.distill import Coded, Memory
 from scenepress.scene import Camera, Splats
-from scenepress.stages import rotation
+from scenepress.stages import parameters, rotation
+from scenepress.stages.parameters import Parameters
 
 ROUND_VIEWS = 24
 """Given cameras that a round measures with, at most."""
@@ -27,6 +29,8 @@ LOWEST, HIGHEST = 12.0, 70.0
 """Nominal qualities, in dB, that are looked at for a wanted size."""
 SEARCHES, NEAR = 6, 0.004
 """Files made to find the nominal quality of a wanted size, at most; and how near, in ln(bytes)."""
+STILL = 0.003
+"""In ln(bytes): as long as the size is so near, lattices stay, for splats are trained for where they stand."""
 LOG_SLOPES = (0.04, 0.12, 0.36)
 """ln(bytes) per dB of nominal quality: least, usual, most."""
 
@@ -37,8 +41,8 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 """Of the arrays of Sensitivities, by splat."""
 
-Chooser = Callable[[Splats, Sensitivities, float, bool], float]
-"""The nominal quality to go on with, from one near it; if lattices will be fixed for it, not only roughly."""
+LATTICES = "lattices"
+"""The bytes of encoder.lattices_of(), once they are fixed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +55,8 @@ class Lossy:
     """Given cameras; None: made up for every measurement."""
     strength: float
     """Pruning's limit grows by this factor over the rounds."""
-    choose: Chooser | None
-    """None: the nominal quality stays as it is."""
+    wanted: float | None
+    """Bytes of the file; None: the nominal quality stays as it is."""
 
     def fewer(self, scene: Splats, done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
         """Those that are missed more than their bits are worth; the standard rises from round to round.
@@ -60,31 +64,49 @@ class Lossy:
         All, once what is left would be coded finer by HEADROOM than the file was to be: its bits had better go to
         more splats.
         """
-        sens = encoder.measure(scene, self.views[:: -(-len(self.views) // ROUND_VIEWS)] if self.views else None)
+        views = self.views[:: -(-len(self.views) // ROUND_VIEWS)] if self.views else None
+        sens = sensitivity.measure(scene, views)
         limit = self.settings.prune * self.strength**done * encoder.delta_of(self.settings, len(scene)) ** 2
         kept = sens.removal > limit
-        start = self.settings.psnr
-        fine = self.choose(scene, sens, float(memory["psnr"]), False) if self.choose and memory else start
+        start = fine = self.settings.psnr
+        if self.wanted is not None and memory:
+            quick = dataclasses.replace(self._whole(float(memory["psnr"])), learned=False)
+            fine, _ = nominal(scene, sens, quick, self.wanted, quick.psnr)
         if self.settings.keep_order or not kept.any() or fine > start + HEADROOM:
             kept[:] = True
         return kept, {**_remembered(sens.take(np.flatnonzero(kept))), "psnr": np.array(fine)}
 
-    def remembers(self, memory: Memory, count: int) -> bool:
-        """Whether that is a memory of `count` splats."""
-        shapes = {name: (count, *tail) for name, tail in SHAPES.items()} | {"psnr": ()}
-        fits = {name: array.shape for name, array in memory.items()} == shapes
-        return fits and 0 < float(memory["psnr"]) < MOST and all((memory[name] >= 0).all() for name in SHAPES)
+    def _whole(self, psnr: float) -> Settings:
+        return dataclasses.replace(self.settings, prune=0.0, psnr=psnr)
+
+    def remembers(self, memory: Memory, scene: Splats) -> bool:
+        """Whether that is a memory of the scene."""
+        shapes = {name: (len(scene), *tail) for name, tail in SHAPES.items()} | {"psnr": ()}
+        rest = {name: array.shape for name, array in memory.items() if name != LATTICES}
+        if rest != shapes or not 0 < float(memory["psnr"]) < MOST:
+            return False
+        return all((memory[name] >= 0).all() for name in SHAPES) and _fit(memory, scene)
 
     def fix(self, scene: Splats, memory: Memory) -> Memory:
-        """Choose the steps for what is left."""
-        if self.choose is None:
+        """Choose the lattices for what is left, or keep those that were chosen while the size is right."""
+        sens, chosen = recalled(memory), self._whole(float(memory["psnr"]))
+        if self.wanted is not None:
+            if (known := fixed(memory)) is not None:
+                prepared = encoder.prepare(scene, sens, chosen, sure=True, like=known)
+                if abs(math.log(_size(prepared) / self.wanted)) < STILL:
+                    return memory
+            psnr, _ = nominal(scene, sens, chosen, self.wanted, chosen.psnr)
+            chosen = self._whole(psnr)
+        elif LATTICES in memory:
             return memory
-        return {**memory, "psnr": np.array(self.choose(scene, recalled(memory), float(memory["psnr"]), True))}
+        found = parameters.encode(encoder.lattices_of(encoder.prepare(scene, sens, chosen, sure=True)))
+        as_numbers = np.frombuffer(found, np.uint8).astype(np.float64)
+        return {**memory, "psnr": np.array(chosen.psnr), LATTICES: as_numbers}
 
     def code(self, scene: Splats, memory: Memory) -> Coded:
-        """Quantise for the quality that is remembered."""
-        chosen = dataclasses.replace(self.settings, prune=0.0, psnr=float(memory["psnr"]), learned=False)
-        prepared = encoder.prepare(scene, recalled(memory), chosen, sure=True)
+        """Quantise for the quality that is remembered, on the lattices that are fixed, if they are."""
+        chosen = dataclasses.replace(self._whole(float(memory["psnr"])), learned=False)
+        prepared = encoder.prepare(scene, recalled(memory), chosen, sure=True, like=fixed(memory))
         rows, decoded = reconstruction.reconstruct(prepared)
         back = np.empty(len(rows), np.intp)
         back[rows] = np.arange(len(rows))
@@ -93,6 +115,30 @@ class Lossy:
         named = dataclasses.replace(scene, quats=quats.astype(np.float32), log_scales=logs)
         price = PRICE * encoder.delta_of(chosen, len(scene)) ** 2 * math.log(2) / 6
         return Coded(named, decoded.take(back), _slopes(prepared, named, price))
+
+
+def fixed(memory: Memory) -> Parameters | None:
+    """The lattices that are fixed; None: none yet.
+
+    Raises:
+        BitstreamError: they make no sense.
+    """
+    if LATTICES not in memory:
+        return None
+    return parameters.decode(memory[LATTICES].astype(np.uint8).tobytes())
+
+
+def _fit(memory: Memory, scene: Splats) -> bool:
+    """Whether lattices that are remembered, if any, are some for the scene."""
+    numbers = memory.get(LATTICES, np.zeros(0))
+    if numbers.ndim != 1 or not ((numbers >= 0) & (numbers < 256)).all():
+        return False
+    try:
+        found = fixed(memory)
+    except BitstreamError:
+        return False
+    bounds = placement.plan_levels(allocation.classify(memory["color"]))
+    return found is None or (found.bounds == bounds and found.sh_count == scene.shN.shape[1])
 
 
 def _slopes(prepared: encoder.Prepared, named: Splats, price: float) -> dict[str, NDArray[np.float32]]:
@@ -122,7 +168,7 @@ class Whole:
         """All stay."""
         return np.ones(len(scene), np.bool_), memory
 
-    def remembers(self, memory: Memory, _count: int) -> bool:
+    def remembers(self, memory: Memory, _scene: Splats) -> bool:
         """Nothing."""
         return not memory
 
@@ -135,17 +181,6 @@ class Whole:
         return Coded(scene, scene, {})
 
 
-def chooser(settings: Settings, wanted: float) -> Chooser:
-    """For Lossy.choose: the nominal quality that gives about `wanted` bytes when no more splats are left out."""
-    whole = dataclasses.replace(settings, prune=0.0)
-
-    def choose(scene: Splats, sens: Sensitivities, start: float, final: bool) -> float:
-        chosen = whole if final else dataclasses.replace(whole, learned=False)
-        return nominal(scene, sens, chosen, wanted, start)[0]
-
-    return choose
-
-
 def nominal(
     scene: Splats, sens: Sensitivities, settings: Settings, wanted: float, start: float
 ) -> tuple[float, float]:
@@ -153,7 +188,7 @@ def nominal(
 
     def excess(psnr: float) -> float:
         prepared = encoder.prepare(scene, sens, dataclasses.replace(settings, psnr=psnr), sure=True)
-        return math.log(len(container.write(encoder.code(prepared, _silent))) / wanted)
+        return math.log(_size(prepared) / wanted)
 
     at, slope = start, LOG_SLOPES[1]
     found = excess(at)
@@ -165,6 +200,11 @@ def nominal(
         slope = float(np.clip((reached - found) / (to - at), LOG_SLOPES[0], LOG_SLOPES[2]))
         at, found = to, reached
     return at, found
+
+
+def _size(scene: encoder.Prepared) -> int:
+    """Bytes of the file, without its metadata."""
+    return len(container.write(encoder.code(scene, _silent)))
 
 
 def _silent(_what: str, _done: float) -> None:

@@ -18,9 +18,9 @@ import numpy as np
 from scenepress import __version__, scene_ops
 from scenepress import cameras as made_up
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import encoder
+from scenepress.codecs import encoder, sensitivity
 from scenepress.codecs.presets import Settings
-from scenepress.distill_codec import LOWEST, NEAR, Lossy, Whole, chooser, nominal, recalled
+from scenepress.distill_codec import LOWEST, NEAR, Lossy, Whole, fixed, nominal, recalled
 from scenepress.distill_views import photographs, renders, sight
 from scenepress.errors import FormatError, TargetError
 from scenepress.files import require_regular, whole_file
@@ -29,6 +29,7 @@ from scenepress.learned import initial, state
 from scenepress.learned.distill import DistillSettings
 from scenepress.learned.train import View, require_fitting
 from scenepress.scene import Camera, Splats
+from scenepress.stages.parameters import Parameters
 
 STRENGTH = 3.0
 """Splats may be missed so many times as much as without distillation, for others learn to stand in."""
@@ -76,6 +77,8 @@ class Distilled:
     scene: Splats
     sensitivities: Sensitivities
     settings: Settings
+    lattices: Parameters | None
+    """encoder.lattices_of() what it was trained to be; None: they are in another unit."""
 
 
 def distill(
@@ -107,17 +110,17 @@ def distill(
     large = scene_ops.enlarge(scene, factor)
     given = [scene_ops.enlarge_camera(camera, factor) for camera in cameras] if cameras else None
     progress("measuring", 0.0)
-    price, choose = settings.prune if given else settings.prune * encoder.UNSURE, None
+    price = settings.prune if given else settings.prune * encoder.UNSURE
     if wanted is not None:
-        choose = chooser(settings, AIM * wanted)
-        sens = encoder.measure(large, given)
+        sens = sensitivity.measure(large, given)
         quick = dataclasses.replace(settings, prune=price, learned=False)
         start, excess = nominal(large, sens, quick, wanted, settings.psnr)
         if start <= LOWEST and excess > NEAR:
             smallest = wanted * math.exp(excess)
             raise TargetError(f"{wanted:,} bytes are too few for this scene: about {smallest:,.0f} are the fewest")
         settings = dataclasses.replace(settings, psnr=start)
-    codec = Lossy(dataclasses.replace(settings, prune=price), given, STRENGTH, choose)
+    aim = None if wanted is None else AIM * wanted
+    codec = Lossy(dataclasses.replace(settings, prune=price), given, STRENGTH, aim)
     chosen = DistillSettings(steps=plan.steps, seed=plan.seed)
     done = _run(large, large, plan, codec, given, factor, chosen, progress)
     sens = recalled(done.memory)
@@ -125,7 +128,8 @@ def distill(
         scene_ops.enlarge(done.splats(), 1 / factor), axes=scene.axes, antialiased=scene.antialiased
     )
     final = dataclasses.replace(settings, prune=0.0, psnr=float(done.memory["psnr"]))
-    return Distilled(small, dataclasses.replace(sens, position=sens.position * factor**2), final)
+    lattices = fixed(done.memory) if factor == 1 else None
+    return Distilled(small, dataclasses.replace(sens, position=sens.position * factor**2), final, lattices)
 
 
 def restore(
@@ -171,7 +175,7 @@ def _run(
         require_regular(plan.checkpoint)
         with open(plan.checkpoint, "rb") as stream:
             resume = state.load(stream, name, str(plan.checkpoint), len(scene))
-        if not 0 <= resume.step <= chosen.steps or not codec.remembers(resume.memory, len(resume)):
+        if not 0 <= resume.step <= chosen.steps or not codec.remembers(resume.memory, resume.splats()):
             raise FormatError(f"{plan.checkpoint}: its steps or what it remembers make no sense: damaged")
     every = max(1, round(plan.checkpoint_every / chosen.refresh)) * chosen.refresh
 

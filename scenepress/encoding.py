@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scenepress.allocation import Sensitivities
     from scenepress.codecs.presets import Settings
     from scenepress.distillation import Distillation
+    from scenepress.stages.parameters import Parameters
 
 MAX_PSNR = 200.0
 """dB; targets are below."""
@@ -126,6 +127,8 @@ class _Source:
     """None: not measured yet."""
     start: float | None = None
     """Nominal quality in dB that a wanted size is tried with first; None: the usual one."""
+    like: Parameters | None = None
+    """Lattices that the scene was trained for, at that quality; None: none."""
 
 
 def _encode_once(source: _Source, goal: Goal, plan: Plan, judge: Judge, progress: Progress) -> bytes:
@@ -136,7 +139,7 @@ def _encode_once(source: _Source, goal: Goal, plan: Plan, judge: Judge, progress
     if goal.bytes is not None and len(scene):
         return splats.encode_to_size(
             scene, goal.bytes, settings, cameras=cameras, sensitivities=sensitivities, description=description,
-            reserve=_record_bytes(), start=source.start, progress=progress,
+            reserve=_record_bytes(), start=source.start, like=source.like, progress=progress,
         )  # fmt: skip
     if goal.psnr is not None and len(scene):
         return splats.encode_to_quality(
@@ -144,8 +147,9 @@ def _encode_once(source: _Source, goal: Goal, plan: Plan, judge: Judge, progress
             cameras=cameras, sensitivities=sensitivities, description=description, progress=progress,
         )  # fmt: skip
     return splats.encode(
-        scene, settings, cameras=cameras, sensitivities=sensitivities, description=description, progress=progress
-    )
+        scene, settings, cameras=cameras, sensitivities=sensitivities, like=source.like, description=description,
+        progress=progress,
+    )  # fmt: skip
 
 
 def _encode_distilled(
@@ -153,7 +157,7 @@ def _encode_distilled(
 ) -> bytes:
     """The better of the file of the trained scene and that of the scene itself."""
     from scenepress import distillation
-    from scenepress.codecs import encoder
+    from scenepress.codecs import sensitivity
 
     goal, room = plan.goal, None
     if goal.psnr is not None:
@@ -164,7 +168,7 @@ def _encode_distilled(
         scene, distill, settings, plan.cameras, room, lambda what, done: progress(what, 0.9 * done)
     )
     progress("coding", 0.9)
-    trained = _Source(found.scene, found.settings, found.sensitivities, found.settings.psnr)
+    trained = _Source(found.scene, found.settings, found.sensitivities, found.settings.psnr, found.lattices)
     data: bytes | None = None
     try:
         data = _encode_once(trained, goal, plan, judge, _silent)
@@ -174,7 +178,7 @@ def _encode_distilled(
     progress("comparing", 0.95)
     if data is not None and distill.photographs is not None:
         return data  # Renders of the source are no measure of it.
-    plain = _Source(scene, settings, encoder.measure(scene, plan.cameras))
+    plain = _Source(scene, settings, sensitivity.measure(scene, plan.cameras))
     return _better(data, plain, distill.steps, plan, judge)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scenepress import api, quality, scene_ops
 from scenepress import cameras as made_up
-from scenepress.codecs import encoder
+from scenepress.codecs import sensitivity
 from scenepress.scene import Camera, Splats
 
 VIEWS, WIDTH = 8, 400
@@ -63,7 +63,7 @@ def removal_order(
     finite = ~scene_ops.invalid_mask(scene)
     removal = np.zeros(len(scene))
     if finite.any():
-        removal[finite] = encoder.measure(scene.take(np.flatnonzero(finite)), cameras).removal
+        removal[finite] = sensitivity.measure(scene.take(np.flatnonzero(finite)), cameras).removal
     removal[~finite] = -1.0
     order = np.argsort(removal, kind="stable")
     return order, np.maximum(removal[order], 0.0)

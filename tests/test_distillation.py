@@ -12,9 +12,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from scenepress import api, cli, distill_views, distillation, pruning, scene_ops
+from scenepress import api, cli, container, distill_views, distillation, pruning, scene_ops
 from scenepress.cameras import synthesize
-from scenepress.codecs import encoder, rates, reconstruction, splats
+from scenepress.codecs import encoder, rates, reconstruction, sensitivity, splats
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.distill_codec import Whole
 from scenepress.distillation import Distillation
@@ -26,7 +26,8 @@ from scenepress.learned.train import View
 from scenepress.quality import to_8bit
 from scenepress.render import rasterize
 from scenepress.scene import Splats
-from scenepress.stages import rotation
+from scenepress.stages import parameters, rotation
+from scenepress.stages import table as table_of_stages
 from tests.scenes import cloud
 from tests.splat_scenes import assert_same_bits, random_splats
 
@@ -50,7 +51,7 @@ def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("settings", [LOW, dataclasses.replace(LOW, keep_order=True, psnr=50.0)])
 def test_reconstruction_is_what_is_decoded(degree: int, settings: Settings) -> None:
     scene = random_splats(3000, degree, seed=degree)
-    prepared = encoder.prepare(scene, encoder.measure(scene, None), settings, sure=False)
+    prepared = encoder.prepare(scene, sensitivity.measure(scene, None), settings, sure=False)
     source, found = reconstruction.reconstruct(prepared)
     data = splats._file(scene, encoder.code(prepared, lambda *_: None), settings, None)
     assert_same_bits(rows_of(found), rows_of(splats.decode(data)))
@@ -60,11 +61,53 @@ def test_reconstruction_is_what_is_decoded(degree: int, settings: Settings) -> N
 
 def test_nothing_is_reconstructed_of_nothing() -> None:
     scene = random_splats(0, 3)
-    prepared = encoder.prepare(scene, encoder.measure(scene, None), LOW, sure=False)
+    prepared = encoder.prepare(scene, sensitivity.measure(scene, None), LOW, sure=False)
     source, found = reconstruction.reconstruct(prepared)
     assert len(source) == len(found) == 0
     assert found.sh_degree == 3
     assert {len(slope) for slope in rates.slopes(prepared, scene).values()} == {0}
+
+
+def test_lattices_that_are_kept_stay_where_they_are() -> None:
+    scene, settings = cloud(4000), dataclasses.replace(LOW, prune=0.0)
+    sens = sensitivity.measure(scene, None)
+    means = scene.means.copy()
+    means[means[:, 0].argmin()] -= np.float32([0.37, 0.2, 0.1])  # The rim moves, and the box with it.
+    paler = scene.sh0 * np.linspace(0.9, 1, 4000, dtype=np.float32)[:, None]
+    moved = dataclasses.replace(scene, means=means, sh0=paler)
+
+    def decoded(prepared: encoder.Prepared) -> Splats:
+        rows, out = reconstruction.reconstruct(prepared)
+        return out.take(np.argsort(rows))
+
+    first = encoder.prepare(scene, sens, settings, sure=True)
+    like = parameters.decode(parameters.encode(encoder.lattices_of(first)))
+    before = decoded(first)
+    kept, anew = (decoded(encoder.prepare(moved, sens, settings, sure=True, like=x)) for x in (like, None))
+    for name in ("means", "quats", "log_scales", "opacity_logits", "shN"):
+        other = (getattr(kept, name) != getattr(before, name)).reshape(4000, -1).any(axis=1)
+        assert other.sum() < 20, name  # Errors are diffused along a path that the rim changes a little.
+    assert (anew.sh0 != kept.sh0).any(axis=1).sum() > 1000
+    with pytest.raises(ValueError, match="levels"):
+        encoder.prepare(scene.take(np.arange(50)), sens.take(np.arange(50)), settings, sure=True, like=like)
+
+
+@pytest.mark.parametrize("wanted", [None, 4000])
+def test_the_file_has_the_lattices_that_were_trained_for(tmp_path: Path, wanted: int | None) -> None:
+    scene, path = cloud(1000, 1), tmp_path / "work.npz"
+    found = distillation.distill(scene, Distillation(60, checkpoint=path), LOW, None, wanted, lambda *_: None)
+    with np.load(path) as file:
+        trained_for = parameters.decode(file["memory lattices"].astype(np.uint8).tobytes())
+    data = splats.encode(
+        found.scene, found.settings, sensitivities=found.sensitivities, like=found.lattices
+    )
+    written = parameters.decode(bytes(container.read(data).find(table_of_stages.SPLAT_PARAMETERS).payload))
+    for mine, other in ((written, trained_for), (written.steps, trained_for.steps)):
+        for field in dataclasses.fields(mine):
+            if field.name not in ("steps", "predictors", "tables", "learned", "sh_weights"):
+                assert np.array_equal(getattr(mine, field.name), getattr(other, field.name)), field.name
+    if wanted is not None:
+        assert abs(len(data) - wanted) < 0.02 * wanted + 200
 
 
 STAGES = {"log_scales": 0x13, "opacity_logits": 0x12, "quats": 0x14, "sh0": 0x15, "shN": 0x16}
@@ -79,7 +122,7 @@ def test_down_the_slopes_files_become_smaller(name: str) -> None:
         scene, quats=quats.astype(np.float32), log_scales=np.take_along_axis(scene.log_scales, renamed, 1)
     )
     settings = dataclasses.replace(LOW, prune=0.0, keep_order=True, psnr=48.0)
-    sens = encoder.measure(scene, None)
+    sens = sensitivity.measure(scene, None)
 
     def bytes_of(some: Splats) -> int:
         prepared = encoder.prepare(some, sens, settings, sure=True)
@@ -179,6 +222,9 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path: Path) -> None:
         ("memory psnr", np.array([40.0, 40.0])),
         ("memory removal", np.zeros(3)),
         ("memory removal", None),
+        ("memory lattices", np.full(40, 255.0)),
+        ("memory lattices", np.full(40, 0.5)),
+        ("memory lattices", np.zeros((2, 2))),
         ("more", np.zeros(10**6)),
     ],
 )
@@ -228,7 +274,7 @@ def test_for_comparison_nothing_is_done_twice(
 ) -> None:
     scene = cloud(1000, 1)
     stage, measured, files = "", [], 0
-    measure = encoder.measure
+    measure = sensitivity.measure
 
     def progress(what: str, _done: float) -> None:
         nonlocal stage
@@ -249,7 +295,7 @@ def test_for_comparison_nothing_is_done_twice(
 
         monkeypatch.setattr(splats, name, tell)
 
-    monkeypatch.setattr(encoder, "measure", count)
+    monkeypatch.setattr(sensitivity, "measure", count)
     telling("encode_to_quality")
     telling("encode_to_size")
     with pytest.warns(LossWarning) as found:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scenepress import api, cli, container, metadata
-from scenepress.codecs import encoder, lattice, targets
+from scenepress.codecs import encoder, lattice, sensitivity, targets
 from scenepress.codecs.presets import PRESETS
 from scenepress.errors import LossWarning, TargetError
 from scenepress.formats import table
@@ -112,7 +112,7 @@ def test_nonsense_is_refused(scenes: dict[str, Splats], arguments: dict[str, flo
 
 def test_trimming_drops_the_least_and_changes_nothing_else(scenes: dict[str, Splats]) -> None:
     scene = scenes["sample"]
-    sens = encoder.measure(scene, None)
+    sens = sensitivity.measure(scene, None)
     settings = dataclasses.replace(PRESETS["balanced"], prune=0.0)
     prepared = encoder.prepare(scene, sens, settings, sure=False)
     fewer = encoder.trim(prepared, 100)

@@ -1,4 +1,4 @@
-"""The encoder of splat scenes: measure, prune, quantise, predict, code. decode() is in codecs/splats."""
+"""The encoder of splat scenes: prune, quantise, predict, code. decode() is in codecs/splats."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import allocation, cameras, scene_ops, significance
+from scenepress import allocation, scene_ops
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import heads, lattice, placement, predictors, sh_predictors
+from scenepress.codecs import heads, lattice, placement, predictors, sensitivity, sh_predictors
 from scenepress.codecs.lattice import Lattice, Transforms
 from scenepress.codecs.placement import Placed
 from scenepress.codecs.presets import Settings
@@ -34,24 +34,16 @@ from scenepress.stages import (
     table,
     tiles,
 )
-from scenepress.stages.context import CHANNELS, GROUPS, I32, Level, Symbols, Tile
+from scenepress.stages.context import CHANNELS, GROUPS, I32, Level, Predictor, Symbols, Tile
 from scenepress.stages.parameters import Parameters, Steps, Tables
 from scenepress.stages.tiles import TileBox
 
-SYNTHETIC_VIEWS = 24
-SYNTHETIC_WIDTH = 240
-SYNTHETIC_MAGNIFY = 2.0
-"""Views are measured as if they were so many times as large: significance.measure."""
 COHERENCE = 3.5
 """dB that errors which add up instead of averaging out cost, as found on real scenes."""
-UNSEEN_GIVEN, UNSEEN_SYNTHETIC = 0.004, 0.02
-"""What splats that no camera saw count for: allocation.lift_unseen."""
 UNSURE = 0.45
 """Pruning is so much more reluctant when the cameras are synthesised."""
 COARSE_SHARE, COARSE_COUNT = 0.05, 20
 """So many of the splats may be placed more coarsely than wanted before a warning says so: fewer did not show."""
-MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
-"""Given views that sensitivities are measured with: more of them, not larger ones, miss less."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +78,15 @@ def encode(
     views: Sequence[Camera] | None,
     progress: Callable[[str, float], None],
     sensitivities: Sensitivities | None = None,
+    like: Parameters | None = None,
 ) -> list[Chunk]:
     """All chunks but the metadata; see codecs.splats.encode."""
     require_valid(splats)
     progress("measuring", 0.0)
     if sensitivities is None:
-        sensitivities = measure(splats, views)
+        sensitivities = sensitivity.measure(splats, views)
     progress("quantising", 0.3)
-    prepared = prepare(splats, sensitivities, settings, sure=bool(views))
+    prepared = prepare(splats, sensitivities, settings, sure=bool(views), like=like)
     return code(prepared, lambda what, done: progress(what, 0.5 + 0.5 * done))
 
 
@@ -161,65 +154,44 @@ def require_valid(splats: Splats) -> None:
         raise ValueError(f"{found}: leave them out first (scene_ops.drop_invalid), or use the preset \"lossless\"")
 
 
-def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
-    """Sensitivities of the mean squared error over the given or synthesised cameras.
-
-    Given cameras are nearly believed: what they do not see gets coarse steps. Synthesised ones are believed less.
-    """
-    if views:
-        chosen, times = _thin(views)
-    else:
-        chosen, times = cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH), SYNTHETIC_MAGNIFY
-    s = significance.measure(splats, chosen, magnify=times)
-    # Views mostly of nothing would make every error look small: a scene should fill half of what is counted.
-    pixels = min(sum(c.width * c.height for c in chosen), 2 * float(s.weight.sum()))
-    scale = 1 / (3 * max(1.0, pixels))
-    wide = [np.asarray(a, np.float64) * scale for a in (s.opacity, s.position, s.log_scale, s.rotation)]
-    # A step in one colour channel changes one of the three; weight_squared is per channel already.
-    color = np.asarray(s.weight_squared, np.float64) * (scale * allocation.SH_C0**2)
-    measured = Sensitivities(wide[0], color, wide[1], wide[2], wide[3])
-    if not len(splats):
-        return measured
-    log_opacity = -np.logaddexp(0, -splats.opacity_logits.astype(np.float64))
-    return allocation.lift_unseen(
-        measured,
-        splats.means.astype(np.float64),
-        splats.log_scales.astype(np.float64),
-        log_opacity,
-        UNSEEN_GIVEN if views else UNSEEN_SYNTHETIC,
-    )
-
-
-def _thin(views: Sequence[Camera]) -> tuple[list[Camera], float]:
-    """At most MAX_VIEWS of the views, evenly chosen, and made smaller until they have MAX_MEASURED_PIXELS.
-
-    Returns them, and how many times as large they were.
-    """
-    count = min(len(views), MAX_VIEWS)
-    chosen = [views[(2 * k + 1) * len(views) // (2 * count)] for k in range(count)]
-    pixels = sum(c.width * c.height for c in chosen)
-    times = max(1.0, float(np.sqrt(pixels / MAX_MEASURED_PIXELS)))
-    if times == 1.0:
-        return chosen, times
-    return [cameras.resize(c, max(1, round(c.width / times))) for c in chosen], times
-
-
 def delta_of(settings: Settings, count: int) -> float:
     """The step of a value of sensitivity 1: `count` splats of 16 values share the error that `psnr` allows."""
     return float(np.sqrt(12 * 10 ** (-(settings.psnr + COHERENCE) / 10) / (16 * max(count, 1))))
 
 
-def prepare(splats: Splats, sens: Sensitivities, settings: Settings, *, sure: bool) -> Prepared:
-    """Prune, choose steps, quantise and place. `sens` is from measure(); `sure`: over given cameras."""
+def prepare(
+    splats: Splats, sens: Sensitivities, settings: Settings, *, sure: bool, like: Parameters | None = None
+) -> Prepared:
+    """Prune, choose lattices, quantise and place.
+
+    Args:
+        splats: see encode().
+        sens: from sensitivity.measure().
+        settings: see Settings.
+        sure: whether `sens` is over given cameras.
+        like: lattices_of() a scene whose lattices are to be used; None: those that suit this one.
+    """
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # More threads would only need more memory.
-        return _prepare(splats, sens, settings if sure else _unsure(settings), pool)
+        return _prepare(splats, sens, settings if sure else _unsure(settings), like, pool)
+
+
+def lattices_of(scene: Prepared) -> Parameters:
+    """What the file of the scene says about its lattices; predictors and tables are left empty."""
+    bias = np.zeros(scene.bounds[-1] + 1, np.int32)
+    none = tuple(
+        tuple(Predictor(bias, np.zeros(parameters.weight_count(c, near), np.int32)) for c in range(CHANNELS))
+        for near in (False, True)
+    )
+    return _parameters(scene, none, Tables(None, (None,) * CHANNELS, None, (None,) * GROUPS))
 
 
 def _unsure(settings: Settings) -> Settings:
     return dataclasses.replace(settings, prune=settings.prune * UNSURE)
 
 
-def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: ThreadPoolExecutor) -> Prepared:
+def _prepare(
+    splats: Splats, sens: Sensitivities, settings: Settings, like: Parameters | None, pool: ThreadPoolExecutor
+) -> Prepared:
     total, sh_count = len(splats), splats.shN.shape[1]
     rows = np.arange(len(splats))
     kept = sens.removal > settings.prune * delta_of(settings, len(splats)) ** 2
@@ -244,20 +216,27 @@ def _prepare(splats: Splats, sens: Sensitivities, settings: Settings, pool: Thre
         rotation=np.take_along_axis(sens.rotation, renamed, 1),
     )
     classes = allocation.classify(sens.color)
-    steps = lattice.fit_steps(sens, classes, log_scales, delta, settings, pool)
-    on_lattice, transforms = lattice.quantise(splats, sh_of, quats, log_scales, classes, steps, settings, pool)
+    bounds = placement.plan_levels(classes)
+    if like is not None and like.bounds != bounds:
+        raise ValueError(f"lattices for levels {like.bounds} do not fit a scene with levels {bounds}")
+    steps, chosen = (like.steps, Transforms(like.color, like.basis, like.shift)) if like else (None, None)
+    steps = steps or lattice.fit_steps(sens, classes, log_scales, delta, settings, pool)
+    on_lattice, transforms = lattice.quantise(
+        splats, sh_of, quats, log_scales, classes, steps, settings, pool, chosen
+    )
     wanted = placement.log_steps(steps, on_lattice)
     means = splats.means.astype(np.float64)
-    exponent = placement.choose_exponent(wanted, means)
-    steps = dataclasses.replace(steps, offset=steps.offset - 256 * exponent, reach=steps.reach - 256 * exponent)
-    wanted = wanted - exponent
+    exponent = like.exponent if like else placement.choose_exponent(wanted, means)
+    if like is None:
+        down = 256 * exponent
+        steps = dataclasses.replace(steps, offset=steps.offset - down, reach=steps.reach - down)
+        wanted = wanted - exponent
     points = means / 2.0**exponent
     _warn_of_coarse_positions(placement.coarsened(wanted, points), len(rows), exponent, means)
-    bounds = placement.plan_levels(classes)
     level_of = np.searchsorted(bounds, classes)
-    cells = placement.choose_cells(wanted[2], level_of, len(bounds))
+    cells = like.cells if like else placement.choose_cells(wanted[2], level_of, len(bounds))
     members = placement.split(points, settings.tile_size, placement.widest(cells)) if len(points) else []
-    boxes = [placement.box_of(points[tile]) for tile in members]
+    boxes = [placement.box_of(points[tile], max(cells)) for tile in members]
 
     def place(tile: int, level: int) -> Placed:
         mine, box, cell = members[tile], boxes[tile], cells[level]
@@ -328,7 +307,7 @@ class _Planes:
 
 def _symbols(
     tile: Tile, levels: list[Level], steps: I32, scene: Prepared,
-    fitted: tuple[tuple[context.Predictor, ...], ...], weights: I32,
+    fitted: tuple[tuple[Predictor, ...], ...], weights: I32,
 ) -> list[_Planes]:  # fmt: skip
     result = []
     for index, level in enumerate(levels):
@@ -360,7 +339,7 @@ def _fit_tables(tiles_: list[list[_Planes]], pool: ThreadPoolExecutor) -> Tables
 
 
 def _parameters(
-    scene: Prepared, fitted: tuple[tuple[context.Predictor, ...], ...], tables: Tables
+    scene: Prepared, fitted: tuple[tuple[Predictor, ...], ...], tables: Tables
 ) -> Parameters:
     t = scene.transforms
     return Parameters(

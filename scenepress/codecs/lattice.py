@@ -213,14 +213,16 @@ def quantise(
     steps: Steps,
     s: Settings,
     pool: ThreadPoolExecutor,
+    chosen: Transforms | None = None,
 ) -> tuple[Lattice, Transforms]:
     """Everything but positions, on its lattice, for splats in the order of walk().
 
-    quats and log_scales are canonical (rotation.canonical); the SH of `splats` is not looked at.
+    quats and log_scales are canonical (rotation.canonical); the SH of `splats` is not looked at. chosen: the
+    transforms to use; None: those that suit these splats.
     """
     n = len(splats)
     sh_steps = step_of(steps.sh[classes])
-    finish_sh = _start_sh(sh_of, sh_steps, s.dead_zone, pool)
+    finish_sh = _start_sh(sh_of, sh_steps, s.dead_zone, pool, None if chosen is None else chosen.basis)
     values, wide = np.empty((CHANNELS, n), np.int32), np.empty((CHANNELS, n), np.int32)
     wide[0:3] = step_of(steps.scale[classes])
     for k in range(3):
@@ -233,8 +235,9 @@ def quantise(
     for k in range(3):
         values[4 + k] = _multiples(quats[:, 1 + k] * rotation.UNIT, wide[4 + k])
     wide[7:10] = step_of(steps.color[classes])
-    matrix = fit_color(splats.sh0.astype(np.float64), 1 / wide[7].astype(np.float64) ** 2)
-    channels = tall_product(splats.sh0.astype(np.float64), matrix.T * (color.UNIT / color.MATRIX_UNIT))
+    plain = splats.sh0.astype(np.float64)
+    matrix = fit_color(plain, 1 / wide[7].astype(np.float64) ** 2) if chosen is None else chosen.color
+    channels = tall_product(plain, matrix.T * (color.UNIT / color.MATRIX_UNIT))
     rounded = kernels.diffuse_errors((channels / wide[7][:, None]).astype(np.float32), COLOR_DIFFUSION, 0.5)
     limit = kernels.LIMIT // wide[7:10]
     values[7:10] = np.clip(rounded.T, -limit, limit) * wide[7:10]
@@ -246,15 +249,19 @@ def quantise(
 
 
 def _start_sh(
-    sh_of: ShOf, steps: I32, dead_zone: float, pool: ThreadPoolExecutor
+    sh_of: ShOf, steps: I32, dead_zone: float, pool: ThreadPoolExecutor, chosen: NDArray[np.int8] | None
 ) -> Callable[[], tuple[I32, U8, NDArray[np.int8]]]:
     """Quantise SH in the pool. What is returned waits for it: coefficients and extents of Lattice; the basis."""
-    n, width = len(steps), sh_of(slice(0)).shape[1]
+    n, full = len(steps), sh_of(slice(0)).shape[1]
+    width = full if chosen is None else chosen.shape[1]
     signed, extents = np.empty((width, n), np.int32), np.zeros(n, np.uint8)
     if not n or not width:
-        return lambda: (signed[:0], extents, np.zeros((width, 0), np.int8))
-    some = slice(None, None, max(1, n // sh.BASIS_SAMPLES))
-    basis = sh.fit_basis(sh_of(some), 1 / steps[some].astype(np.float64) ** 2)
+        return lambda: (signed[:0], extents, np.zeros((full, 0), np.int8))
+    if chosen is None:
+        some = slice(None, None, max(1, n // sh.BASIS_SAMPLES))
+        basis = sh.fit_basis(sh_of(some), 1 / steps[some].astype(np.float64) ** 2)
+    else:
+        basis = chosen
     forward = np.linalg.pinv(basis.astype(np.float64)).T * (sh.BASIS_UNIT * sh.UNIT)
 
     def quantise_block(first: int) -> int:
@@ -274,7 +281,7 @@ def _start_sh(
     blocks = pool.map(quantise_block, range(0, n, BLOCK))
 
     def finish() -> tuple[I32, U8, NDArray[np.int8]]:
-        used = max(blocks)
+        used = max(blocks) if chosen is None else width
         return signed[:used], extents, np.ascontiguousarray(basis[:, :used])
 
     return finish

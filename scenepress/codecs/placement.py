@@ -80,11 +80,18 @@ def widest(cells: tuple[int, ...]) -> int:
     return min(DEPTH + min(cells), MAX_BITS)
 
 
-def box_of(points: F64) -> TileBox:
-    """The smallest box for float64 [n, 3] points in grid units."""
-    low = np.floor(points.min(0)).astype(np.int64)
-    extent = int((np.floor(points.max(0)).astype(np.int64) - low).max())
-    return TileBox((int(low[0]), int(low[1]), int(low[2])), max(1, extent.bit_length()))
+def box_of(points: F64, cell: int = 0) -> TileBox:
+    """The smallest box for float64 [n, 3] points in grid units whose corner is one of cells of 2 ** cell units.
+
+    With cells as large as any step, lattices stand where they do in other boxes, and do not move when a splat at
+    the rim does: distillation trains for where they are. Where that corner cannot be written, any other will do.
+    """
+    finest = np.floor(points.min(0)).astype(np.int64)
+    corner = finest >> cell << cell
+    extent = int((np.floor(points.max(0)).astype(np.int64) - corner).max())
+    if cell and (extent >> MAX_BITS or int(corner.min()) < -MAX_CORNER):
+        return box_of(points)
+    return TileBox((int(corner[0]), int(corner[1]), int(corner[2])), max(1, extent.bit_length()))
 
 
 def log_steps(steps: Steps, lattice: Lattice) -> F64:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from scenepress import __version__, container, metadata
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import decoder, encoder, targets
+from scenepress.codecs import decoder, encoder, sensitivity, targets
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.container import Chunk, Container
 from scenepress.errors import BitstreamError
@@ -31,6 +31,7 @@ def encode(
     *,
     cameras: Sequence[Camera] | None = None,
     sensitivities: Sensitivities | None = None,
+    like: Parameters | None = None,
     description: Metadata | None = None,
     progress: Progress | None = None,
 ) -> bytes:
@@ -41,13 +42,14 @@ def encode(
         settings: how small, how good.
         cameras: where the scene is looked at from, to measure what matters; synthesised if None.
         sensitivities: of the splats, where they have been measured; None: measured here.
+        like: lattices that the splats were made for (encoder.lattices_of); None: chosen here.
         description: metadata to carry; what the codec knows itself (count, axes, ...) is filled in.
         progress: told how far the work is.
 
     Raises:
         ValueError: values that are not finite.
     """
-    chunks = encoder.encode(splats, settings, cameras, progress or _silent, sensitivities)
+    chunks = encoder.encode(splats, settings, cameras, progress or _silent, sensitivities, like)
     return _file(splats, chunks, settings, description)
 
 
@@ -61,6 +63,7 @@ def encode_to_size(
     description: Metadata | None = None,
     reserve: int = 0,
     start: float | None = None,
+    like: Parameters | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """A `.press` file of 99% to 100% of `wanted` - `reserve` bytes.
@@ -72,12 +75,13 @@ def encode_to_size(
         wanted: bytes.
         reserve: bytes that will be added to the file.
         start: nominal quality in dB to try first, if there is reason to believe in one.
+        like: lattices that the splats were made for, at `start`; None: chosen here.
 
     Raises:
         ValueError: values that are not finite.
         TargetError: the scene cannot be made that small; the message says how small it can be.
     """
-    prepare, code = _coder(splats, settings, cameras, sensitivities, description, progress or _silent)
+    prepare, code = _coder(splats, settings, cameras, sensitivities, description, progress or _silent, start, like)
     return targets.of_size(prepare, code, len(splats), splats.sh_degree, wanted, reserve, start)
 
 
@@ -114,17 +118,20 @@ def _coder(
     measured: Sensitivities | None,
     description: Metadata | None,
     progress: Progress,
+    start: float | None = None,
+    like: Parameters | None = None,
 ) -> tuple[targets.Prepare, targets.Code]:
-    """What a search tries: the scene is measured once."""
+    """What a search tries: the scene is measured once. Lattices are `like` at the nominal quality `start` only."""
     encoder.require_valid(splats)
     progress("measuring", 0.0)
-    sensitivities = encoder.measure(splats, cameras) if measured is None else measured
+    sensitivities = sensitivity.measure(splats, cameras) if measured is None else measured
     tries = itertools.count(1)
 
     def prepare(psnr: float) -> encoder.Prepared:
         progress("trying", 1 - 0.8 ** next(tries))  # Nobody knows how many there will be.
         chosen = dataclasses.replace(settings, psnr=psnr)
-        return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras))
+        known = like if psnr == start else None
+        return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras), like=known)
 
     def code(scene: encoder.Prepared) -> bytes:
         return _file(splats, encoder.code(scene, _silent), settings, description)

@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from pipelines.measuring import peak, reset_peak
 from scenepress import quality
 from scenepress.cameras import read_cameras, synthesize
-from scenepress.codecs import encoder
+from scenepress.codecs import sensitivity
 from scenepress.codecs import splats as codec
 from scenepress.codecs.presets import PRESETS
 from scenepress.errors import LossWarning
@@ -175,7 +175,7 @@ def load(source: Source, quick: bool = False) -> Scene:
         cameras["given"] = others(read_cameras(DATA / source.training, WIDTH), held_out)
         evaluations = [of("held out", cameras=held_out)]
     else:
-        own = synthesize(splats, encoder.SYNTHETIC_VIEWS, encoder.SYNTHETIC_WIDTH)
+        own = synthesize(splats, sensitivity.SYNTHETIC_VIEWS, sensitivity.SYNTHETIC_WIDTH)
         known = {camera.name for camera in own}
         more = [c for c in synthesize(splats, 3 * VIEWS, WIDTH) if c.name not in known]
         evaluations = [of("elsewhere", cameras=more[:VIEWS])]

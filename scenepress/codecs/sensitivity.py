@@ -1,0 +1,63 @@
+"""How much renders of a scene change with its values, over given or made-up cameras: encoding begins with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scenepress import allocation, cameras, significance
+from scenepress.allocation import Sensitivities
+from scenepress.scene import Camera, Splats
+
+SYNTHETIC_VIEWS = 24
+SYNTHETIC_WIDTH = 240
+SYNTHETIC_MAGNIFY = 2.0
+"""Views are measured as if they were so many times as large: significance.measure."""
+UNSEEN_GIVEN, UNSEEN_SYNTHETIC = 0.004, 0.02
+"""What splats that no camera saw count for: allocation.lift_unseen."""
+MAX_VIEWS, MAX_MEASURED_PIXELS = 64, 2_500_000
+"""Given views that sensitivities are measured with: more of them, not larger ones, miss less."""
+
+
+def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
+    """Sensitivities of the mean squared error over the given or synthesised cameras.
+
+    Given cameras are nearly believed: what they do not see gets coarse steps. Synthesised ones are believed less.
+    """
+    if views:
+        chosen, times = _thin(views)
+    else:
+        chosen, times = cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH), SYNTHETIC_MAGNIFY
+    s = significance.measure(splats, chosen, magnify=times)
+    # Views mostly of nothing would make every error look small: a scene should fill half of what is counted.
+    pixels = min(sum(c.width * c.height for c in chosen), 2 * float(s.weight.sum()))
+    scale = 1 / (3 * max(1.0, pixels))
+    wide = [np.asarray(a, np.float64) * scale for a in (s.opacity, s.position, s.log_scale, s.rotation)]
+    # A step in one colour channel changes one of the three; weight_squared is per channel already.
+    color = np.asarray(s.weight_squared, np.float64) * (scale * allocation.SH_C0**2)
+    measured = Sensitivities(wide[0], color, wide[1], wide[2], wide[3])
+    if not len(splats):
+        return measured
+    log_opacity = -np.logaddexp(0, -splats.opacity_logits.astype(np.float64))
+    return allocation.lift_unseen(
+        measured,
+        splats.means.astype(np.float64),
+        splats.log_scales.astype(np.float64),
+        log_opacity,
+        UNSEEN_GIVEN if views else UNSEEN_SYNTHETIC,
+    )
+
+
+def _thin(views: Sequence[Camera]) -> tuple[list[Camera], float]:
+    """At most MAX_VIEWS of the views, evenly chosen, and made smaller until they have MAX_MEASURED_PIXELS.
+
+    Returns them, and how many times as large they were.
+    """
+    count = min(len(views), MAX_VIEWS)
+    chosen = [views[(2 * k + 1) * len(views) // (2 * count)] for k in range(count)]
+    pixels = sum(c.width * c.height for c in chosen)
+    times = max(1.0, float(np.sqrt(pixels / MAX_MEASURED_PIXELS)))
+    if times == 1.0:
+        return chosen, times
+    return [cameras.resize(c, max(1, round(c.width / times))) for c in chosen], times
