@@ -99,6 +99,7 @@ def load(line: Line) -> str:
 
 
 LOAD = Column("load", load)
+CONTEXT_PARTS = ("position", "scale", "opacity", "rotation", "color", "sh", "parameters")
 PSNR = "equal"
 """For an infinite PSNR."""
 SIZE = (
@@ -163,6 +164,15 @@ TABLES = (
            number("distilled_loss_db", "with", 3), number("target_db", "target", 1),
            number("distilled_s", "s", 0)),
           Goal("distilled_loss_db", "target_db", at_most=True)),
+    Table("The learned context model", "context_model", "The same lattices, cameras made up: bytes as shares of "
+          "those with tables alone, by stage and of the file; decoding with both.", case("context_model"),
+          ("scene", "preset"),
+          (text("scene"), text("preset"), number("decoded_splats", "splats", 0),
+           *(number(f"{part}_ratio", part, 3) for part in CONTEXT_PARTS), number("ratio", "file", 3),
+           number("target_ratio", "target", 2), number("tables_code_cpu_s", "coding, CPU s", 2),
+           number("learned_code_cpu_s", "learned", 2), number("tables_decoded_per_s", "decoded/s", 0),
+           number("learned_decoded_per_s", "learned", 0), LOAD),
+          Goal("ratio", "target_ratio", at_most=True)),
     Table("Encode, preset balanced", "splats", "Splats of the source.", case("encode"),
           ("case", "scene", "encoder_cameras"),
           (text("scene"), text("encoder_cameras"), number("splats", "splats", 0), number("wall_s", "s", 2),
