@@ -21,7 +21,7 @@ LEVEL_GROWTH = 0.7
 LEVEL_LEAST = 2048
 """... and at least so many."""
 CELL_QUANTILE = 0.5
-CELL_MARGIN = 1.0
+CELL_MARGIN = 0.25
 """A level's cells are this many octaves above the median of its coarsest position steps."""
 NEAR_SHARE = 0.9
 """Of a tile too wide for its cells, so many splats must lie close together to get one without the others."""
