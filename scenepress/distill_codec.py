@@ -29,8 +29,12 @@ LOWEST, HIGHEST = 12.0, 70.0
 """Nominal qualities, in dB, that are looked at for a wanted size."""
 SEARCHES, NEAR = 6, 0.004
 """Files made to find the nominal quality of a wanted size, at most; and how near, in ln(bytes)."""
-STILL = 0.003
+FAR = 0.02
 """In ln(bytes): as long as the size is so near, lattices stay, for splats are trained for where they stand."""
+STEER = 10.0
+"""ln(price of a bit) that an excess of ln(bytes) adds: bits for nothing would be some 8% more."""
+PRICES = (0.25, 4.0)
+"""What the price is multiplied with, at least and at most."""
 LOG_SLOPES = (0.04, 0.12, 0.36)
 """ln(bytes) per dB of nominal quality: least, usual, most."""
 
@@ -74,34 +78,41 @@ class Lossy:
             fine, _ = nominal(scene, sens, quick, self.wanted, quick.psnr)
         if self.settings.keep_order or not kept.any() or fine > start + HEADROOM:
             kept[:] = True
-        return kept, {**_remembered(sens.take(np.flatnonzero(kept))), "psnr": np.array(fine)}
+        numbers = {"psnr": np.array(fine), "price": np.array(1.0)}
+        return kept, {**_remembered(sens.take(np.flatnonzero(kept))), **numbers}
 
     def _whole(self, psnr: float) -> Settings:
         return dataclasses.replace(self.settings, prune=0.0, psnr=psnr)
 
     def remembers(self, memory: Memory, scene: Splats) -> bool:
         """Whether that is a memory of the scene."""
-        shapes = {name: (len(scene), *tail) for name, tail in SHAPES.items()} | {"psnr": ()}
+        shapes = {name: (len(scene), *tail) for name, tail in SHAPES.items()} | {"psnr": (), "price": ()}
         rest = {name: array.shape for name, array in memory.items() if name != LATTICES}
-        if rest != shapes or not 0 < float(memory["psnr"]) < MOST:
+        if rest != shapes or not all(0 < float(memory[name]) < MOST for name in ("psnr", "price")):
             return False
         return all((memory[name] >= 0).all() for name in SHAPES) and _fit(memory, scene)
 
     def fix(self, scene: Splats, memory: Memory) -> Memory:
-        """Choose the lattices for what is left, or keep those that were chosen while the size is right."""
+        """Choose the lattices for what is left; later see to the size.
+
+        Lattices stay, and the price of a bit brings the size back to what is wanted. Where it is far off, they are
+        chosen anew.
+        """
         sens, chosen = recalled(memory), self._whole(float(memory["psnr"]))
+        known = fixed(memory)
+        if known is not None:
+            if self.wanted is None:
+                return memory
+            prepared = encoder.prepare(scene, sens, chosen, sure=True, like=known)
+            excess = math.log(_size(prepared) / self.wanted)
+            if abs(excess) < FAR:
+                price = np.clip(float(memory["price"]) * math.exp(STEER * excess), *PRICES)
+                return {**memory, "price": np.array(price)}
         if self.wanted is not None:
-            if (known := fixed(memory)) is not None:
-                prepared = encoder.prepare(scene, sens, chosen, sure=True, like=known)
-                if abs(math.log(_size(prepared) / self.wanted)) < STILL:
-                    return memory
-            psnr, _ = nominal(scene, sens, chosen, self.wanted, chosen.psnr)
-            chosen = self._whole(psnr)
-        elif LATTICES in memory:
-            return memory
+            chosen = self._whole(nominal(scene, sens, chosen, self.wanted, chosen.psnr)[0])
         found = parameters.encode(encoder.lattices_of(encoder.prepare(scene, sens, chosen, sure=True)))
         as_numbers = np.frombuffer(found, np.uint8).astype(np.float64)
-        return {**memory, "psnr": np.array(chosen.psnr), LATTICES: as_numbers}
+        return {**memory, "psnr": np.array(chosen.psnr), "price": np.array(1.0), LATTICES: as_numbers}
 
     def code(self, scene: Splats, memory: Memory) -> Coded:
         """Quantise for the quality that is remembered, on the lattices that are fixed, if they are."""
@@ -113,7 +124,7 @@ class Lossy:
         quats, renamed = rotation.canonical(scene.quats)
         logs = np.take_along_axis(scene.log_scales, renamed, 1)
         named = dataclasses.replace(scene, quats=quats.astype(np.float32), log_scales=logs)
-        price = PRICE * encoder.delta_of(chosen, len(scene)) ** 2 * math.log(2) / 6
+        price = PRICE * float(memory["price"]) * encoder.delta_of(chosen, len(scene)) ** 2 * math.log(2) / 6
         return Coded(named, decoded.take(back), _slopes(prepared, named, price))
 
 

@@ -21,6 +21,10 @@ from scenepress.scene import Camera, Splats
 from scenepress.stages import parameters, table, tiles
 from scenepress.stages.parameters import Parameters
 
+KEPT_NEAR, DEAD_ZONE_SLOPE = 0.5, 0.4
+"""So near the nominal quality that a scene was trained for, in dB, its lattices are kept; and what the dead zone of SH
+becomes less for each dB."""
+
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is done, 0 to 1."""
 
@@ -121,7 +125,10 @@ def _coder(
     start: float | None = None,
     like: Parameters | None = None,
 ) -> tuple[targets.Prepare, targets.Code]:
-    """What a search tries: the scene is measured once. Lattices are `like` at the nominal quality `start` only."""
+    """What a search tries: the scene is measured once.
+
+    Near the nominal quality `start`, lattices are `like`, if given: there only the dead zone of SH moves the size.
+    """
     encoder.require_valid(splats)
     progress("measuring", 0.0)
     sensitivities = sensitivity.measure(splats, cameras) if measured is None else measured
@@ -130,8 +137,12 @@ def _coder(
     def prepare(psnr: float) -> encoder.Prepared:
         progress("trying", 1 - 0.8 ** next(tries))  # Nobody knows how many there will be.
         chosen = dataclasses.replace(settings, psnr=psnr)
-        known = like if psnr == start else None
-        return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras), like=known)
+        if like is None or start is None or abs(psnr - start) > KEPT_NEAR:
+            return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras))
+        chosen = dataclasses.replace(
+            settings, psnr=start, dead_zone=settings.dead_zone - DEAD_ZONE_SLOPE * (psnr - start)
+        )
+        return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras), like=like)
 
     def code(scene: encoder.Prepared) -> bytes:
         return _file(splats, encoder.code(scene, _silent), settings, description)

@@ -44,8 +44,6 @@ USUAL_PSNR = 39.0
 USUAL_LOG = 1.5
 SIZE_SHARE = 0.01
 """A file is at most so much smaller than wanted."""
-START_TRIM = 0.3
-"""dB of nominal quality: a scene that was trained for one is rather trimmed by so much than quantised anew."""
 SPARE = 48
 """Bytes of the reserve that may remain: it is for the longest that may be added."""
 PSNR_NEAR = 0.1
@@ -126,7 +124,7 @@ def of_size(
         return _trim(trial.scene, trial.data, code, parts, -WORTH * cost, 1.0, lambda d: float(len(d)), limits)
 
     first = float(np.clip(USUAL_PSNR + high, 15, 60)) if start is None else start
-    trials = _search(prepare, code, value, window, first, 0.0 if start is None else START_TRIM)
+    trials = _search(prepare, code, value, window, first)
     lowest = trials[0]
     if (found := _within(trials, window) or _trimmed(trials, window, trim)) is not None:
         return found
@@ -203,13 +201,9 @@ def of_quality(prepare: Prepare, code: Code, judge: Callable[[bytes], float], wa
 
 
 def _search(
-    prepare: Prepare, code: Code, value: Callable[[bytes], float], window: Window, first: float,
-    enough: float = 0.0,
+    prepare: Prepare, code: Code, value: Callable[[bytes], float], window: Window, first: float
 ) -> list[_Trial]:
-    """Trials in order of their value; the last one tried ends in the window or a little above it, mostly.
-
-    enough: no further trial is made if the first ends so little above the window.
-    """
+    """Trials in order of their value; the last one tried ends in the window or a little above it, mostly."""
     done: list[_Trial] = []
     setting = first
     while len(done) < MORE_TRIALS:
@@ -221,7 +215,7 @@ def _search(
         done.append(_Trial(setting, value(data), scene.keep_order, scene, data))
         del scene
         done = [trial if trial is _lowest_above(done, window) else _light(trial) for trial in done]
-        if _good(done, window) or (len(done) == 1 and 0 < done[0].value - window.high < enough):
+        if _good(done, window):
             break
         setting = _next(done, window)
     return sorted(done, key=lambda trial: trial.value)

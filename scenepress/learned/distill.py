@@ -65,7 +65,7 @@ class Coder(Protocol):
         """
 
     def fix(self, scene: Splats, memory: Memory) -> Memory:
-        """Choose what holds from now on, such as the steps of the lattices."""
+        """Choose what holds from now on, such as the steps of the lattices; or see whether it still should."""
 
     def code(self, scene: Splats, memory: Memory) -> Coded:
         """Quantise; every splat stays."""
@@ -85,8 +85,8 @@ class DistillSettings:
     """Share of the steps after which none is left out any more, and the lattices are fixed."""
     refresh: int = 20
     """Steps after which is quantised anew."""
-    fixes: tuple[float, ...] = (0.6, 0.75, 0.88, 0.96)
-    """Shares of the steps after which the lattices are fixed again: the size changes with training."""
+    fixes: tuple[float, ...] = (0.55, 0.65, 0.75, 0.84, 0.92)
+    """Shares of the steps after which the codec looks again: the size changes with training."""
     rate_end: float = 0.05
     """Rates at the last step, as shares of those at the first; exponential in between."""
     means_rate: float = 4e-5
