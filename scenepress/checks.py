@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scenepress import api, cli, quality
+from scenepress import api, cli, quality, render
 from scenepress.cli import UsageError
 from scenepress.errors import FormatError
 from scenepress.scene import Camera, Splats
@@ -115,6 +115,13 @@ def require_seed(seed: int) -> None:
     """0 to 2^63 - 1. Raises UsageError."""
     if not 0 <= seed < 1 << 63:
         raise UsageError(f"--seed {seed}: must be in 0..2^63-1")
+
+
+def require_backend(wanted: cli.Backend) -> render.TrainingBackend:
+    """The backend that --backend means here. Raises UsageError: it cannot run, and what it needs."""
+    if wanted != "auto" and (missing := render.missing_for(wanted)):
+        raise UsageError(f"--backend {wanted} needs {missing}")
+    return render.training_backend(wanted)
 
 
 @contextlib.contextmanager

@@ -65,6 +65,7 @@ def _decimal(metavar: str) -> PrimitiveConstructorSpec[float | None]:
 Preset = Literal["lossless", "high", "balanced", "small", "tiny"]
 Background = Literal["black", "white", "grey"]
 Backgrounds = Literal["both", "black", "white", "grey"]
+Backend = Literal["auto", "cpu", "cuda", "gsplat"]
 Json = Annotated[bool, arg(name="json")]
 CameraFile = Annotated[Path | None, arg(metavar="FILE")]
 
@@ -99,6 +100,8 @@ class Compress:
     """With --distill: write the state of the work there every 200 steps."""
     resume: bool = False
     """With --distill: go on from --checkpoint."""
+    backend: Backend = "auto"
+    """With --distill: what renders and gives the gradients; auto: a GPU where one can be used."""
     context_model: Literal["auto", "tables", "learned"] = "auto"
     """learned: 1 to 4% fewer bytes, twice the time to decode; auto: with --distill only."""
     keep_order: bool = False
@@ -141,6 +144,8 @@ class Prune:
     """With --distill: write the state of the work there every 200 steps."""
     resume: bool = False
     """With --distill: go on from --checkpoint."""
+    backend: Backend = "auto"
+    """With --distill: what renders and gives the gradients; auto: a GPU where one can be used."""
     drop_invalid: bool = False
     """Leave out splats with non-finite or absurd values."""
     as_json: Json = False
@@ -221,7 +226,7 @@ class Render:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train a scene from photographs with camera poses, on the CPU."""
+    """Train a scene from photographs with camera poses."""
 
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     """transforms.json (nerfstudio, Blender), a COLMAP folder, or a folder that holds one."""
@@ -251,6 +256,8 @@ class Train:
     """Steps between checkpoints."""
     resume: bool = False
     """Go on from --checkpoint."""
+    backend: Backend = "auto"
+    """What renders and gives the gradients; auto: a GPU where one can be used."""
     as_json: Json = False
     """Print one JSON object and nothing else."""
 

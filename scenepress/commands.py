@@ -78,7 +78,8 @@ def compress(command: cli.Compress) -> None:
         raise FormatError(f"{command.source}: an empty scene has nothing to show in a report")
     cameras = checks.read_cameras_of(command.cameras, scene) if command.cameras else None
     checks.require_measurable(cameras or [])
-    encoding = _encode(command, scene, cameras, distill_options.plan_of(command, scene))
+    plan = distill_options.plan_of(command, scene)
+    encoding = _encode(command, scene, cameras, plan)
     record = None
     if len(scene):
         with checks.progress() as progress:
@@ -102,6 +103,7 @@ def compress(command: cli.Compress) -> None:
         quality=record,
         report=str(command.report) if command.report else None,
         distill_steps=command.distill,
+        distill_backend=plan.backend if plan else None,
     )
     if command.as_json:
         printing.print_json(outcome.as_json())
@@ -151,7 +153,8 @@ def prune(command: cli.Prune) -> None:
         raise FormatError(f"{command.source}: an empty scene has nothing to leave out")
     cameras = checks.read_cameras_of(command.cameras, scene) if command.cameras else None
     checks.require_measurable(cameras or [])
-    found = _pruned(command, scene, cameras, model)
+    plan = distill_options.plan_of(command, scene)
+    found = _pruned(command, scene, cameras, model, plan)
     table.write(found.scene, command.output)
     outcome = printing.PruneOutcome(
         source=str(command.source),
@@ -164,6 +167,7 @@ def prune(command: cli.Prune) -> None:
         views=found.views,
         cameras="given" if cameras else "synthesised",
         distill_steps=command.distill,
+        distill_backend=plan.backend if plan else None,
     )
     if command.as_json:
         printing.print_json(outcome.as_json())
@@ -171,11 +175,12 @@ def prune(command: cli.Prune) -> None:
         printing.print_pruning(outcome)
 
 
-def _pruned(command: cli.Prune, scene: Splats, cameras: Sequence[Camera] | None, model: float) -> Pruned:
+def _pruned(
+    command: cli.Prune, scene: Splats, cameras: Sequence[Camera] | None, model: float, plan: Distillation | None
+) -> Pruned:
     """What is left, trained if that is asked for."""
     from scenepress import distillation, pruning
 
-    plan = distill_options.plan_of(command, scene)
     with checks.progress() as progress:
         if command.keep is not None:
             found = pruning.to_share(scene, command.keep, cameras, model_psnr=model, progress=progress)

@@ -27,6 +27,7 @@ def require_sense(command: cli.Compress | cli.Prune) -> None:
             "--checkpoint": command.checkpoint is not None,
             "--resume": command.resume,
             "--seed": command.seed != cli.Compress.seed,
+            "--backend": command.backend != cli.Compress.backend,
         }
         for name, is_given in given.items():
             if is_given:
@@ -40,6 +41,7 @@ def require_sense(command: cli.Compress | cli.Prune) -> None:
     if command.resume and command.checkpoint is None:
         raise UsageError("--resume needs --checkpoint FILE to go on from")
     checks.require_seed(command.seed)
+    checks.require_backend(command.backend)
     if command.checkpoint is not None:
         for file in (command.source, command.output):
             checks.require_other_file(file, command.checkpoint)
@@ -65,6 +67,7 @@ def plan_of(command: cli.Compress | cli.Prune, scene: Splats) -> Distillation | 
         background=background,
         checkpoint=command.checkpoint,
         resume=command.resume,
+        backend=checks.require_backend(command.backend),
     )
 
 

@@ -12,7 +12,7 @@ from scenepress import cameras as made_up
 from scenepress.learned import initial, update
 from scenepress.learned.distill import Example
 from scenepress.learned.train import View
-from scenepress.render import rasterize
+from scenepress.render import TrainingBackend, rasterize
 from scenepress.scene import Camera, Splats
 
 PIXELS = 200_000
@@ -43,7 +43,9 @@ def photographs(
     return example
 
 
-def renders(scene: Splats, views: Sequence[Camera], seed: int, jitter: bool) -> Callable[[int], Example]:
+def renders(
+    scene: Splats, views: Sequence[Camera], seed: int, jitter: bool, backend: TrainingBackend = "auto"
+) -> Callable[[int], Example]:
     """Examples that show the scene itself, from near the views, before black, white, or some colour."""
     at = initial.centers(views)
     apart = np.linalg.norm(at[:, None] - at[None], axis=2) + np.where(np.eye(len(at), dtype=bool), np.inf, 0)
@@ -56,7 +58,7 @@ def renders(scene: Splats, views: Sequence[Camera], seed: int, jitter: bool) -> 
         camera = _moved(views[index], float(near[index]), random) if jitter else views[index]
         kind = random.integers(3)
         rear = (0.0,) * 3 if kind == 0 else (1.0,) * 3 if kind == 1 else tuple(random.uniform(0, 1, 3).tolist())
-        return Example(camera, rear, rasterize(scene, camera, background=rear).color)
+        return Example(camera, rear, rasterize(scene, camera, background=rear, backend=backend).color)
 
     return example
 

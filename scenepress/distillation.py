@@ -28,6 +28,7 @@ from scenepress.learned import distill as loop
 from scenepress.learned import initial, state
 from scenepress.learned.distill import DistillSettings
 from scenepress.learned.train import View, require_fitting
+from scenepress.render import TrainingBackend, training_backend
 from scenepress.scene import Camera, Splats
 from scenepress.stages.parameters import Parameters
 
@@ -58,6 +59,8 @@ class Distillation:
     """Steps; a multiple of 20 is chosen near it."""
     resume: bool = False
     """Go on from the checkpoint."""
+    backend: TrainingBackend = "auto"
+    """What renders and gives the gradients. One that cannot run here is a ValueError once the work begins."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.checkpoint_every < 1 or self.seed < 0:
@@ -100,12 +103,13 @@ def distill(
         progress: told how far the work is.
 
     Raises:
-        ValueError: values that are not finite.
+        ValueError: values that are not finite, or a backend that cannot run here.
         FormatError: a checkpoint that cannot be resumed from.
-        TrainingError: the training came upon numbers that are not finite.
+        TrainingError: the training came upon numbers that are not finite, or the device failed.
         TargetError: no file of the scene is as small as wanted.
     """
     encoder.require_valid(scene)
+    plan = dataclasses.replace(plan, backend=training_backend(plan.backend))  # Before the measuring.
     factor = scene_ops.viewing_scale(scene)
     large = scene_ops.enlarge(scene, factor)
     given = [scene_ops.enlarge_camera(camera, factor) for camera in cameras] if cameras else None
@@ -145,9 +149,10 @@ def restore(
         progress: told how far the work is.
 
     Raises:
-        FormatError, TrainingError: as distill().
+        ValueError, FormatError, TrainingError: as distill().
     """
     encoder.require_valid(kept)
+    plan = dataclasses.replace(plan, backend=training_backend(plan.backend))
     factor = scene_ops.viewing_scale(source)
     large, teacher = scene_ops.enlarge(kept, factor), scene_ops.enlarge(source, factor)
     given = [scene_ops.enlarge_camera(camera, factor) for camera in cameras] if cameras else None
@@ -164,7 +169,7 @@ def _run(
     """The state after the last step, with checkpoints. The scene is `factor` times as large as its photographs."""
     if plan.photographs is None:
         views = sight(teacher, given)
-        examples = renders(teacher, views, plan.seed, jitter=given is not None)
+        examples = renders(teacher, views, plan.seed, jitter=given is not None, backend=plan.backend)
     else:
         views = [scene_ops.enlarge_camera(view.camera, factor) for view in plan.photographs]
         examples = photographs(plan.photographs, views, plan.background, plan.seed)
@@ -184,14 +189,17 @@ def _run(
             with whole_file(plan.checkpoint) as stream:
                 state.save(now, stream, name)
 
-    return loop.distill(scene, examples, codec, size, chosen, resume=resume, progress=progress, after_step=save)
+    return loop.distill(
+        scene, examples, codec, size, chosen,
+        backend=plan.backend, resume=resume, progress=progress, after_step=save,
+    )  # fmt: skip
 
 
 def identify(
     scenes: Sequence[Splats], views: Sequence[Camera], plan: Distillation, settings: Settings,
     chosen: DistillSettings, made_up_views: bool,
 ) -> str:  # fmt: skip
-    """A name for the run: what a checkpoint must agree in."""
+    """A name for the run: what a checkpoint must agree in. Of the backend see learned.train.identify()."""
     digest = hashlib.sha256()
     for scene, name in itertools.product(scenes, state.NAMES):
         digest.update(np.ascontiguousarray(getattr(scene, name)).tobytes())

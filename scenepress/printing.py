@@ -31,6 +31,8 @@ class Outcome:
     quality: Quality | None
     report: str | None
     distill_steps: int | None = None
+    distill_backend: str | None = None
+    """What rendered for distillation."""
 
     def as_json(self) -> dict[str, Json]:
         """The keys that docs/cli.md promises."""
@@ -53,6 +55,7 @@ class Outcome:
             "cameras": record.cameras if record else None,
             "report": self.report,
             "distill_steps": self.distill_steps,
+            "distill_backend": self.distill_backend,
         }
 
 
@@ -74,6 +77,8 @@ class PruneOutcome:
     cameras: str
     """"given" or "synthesised"."""
     distill_steps: int | None = None
+    distill_backend: str | None = None
+    """What rendered for distillation."""
 
     def as_json(self) -> dict[str, Json]:
         """The keys that docs/cli.md promises."""
@@ -129,6 +134,8 @@ class Training:
     bytes_out: int
     train_seconds: float
     """Of this call: a resumed run took longer."""
+    backend: str
+    """What rendered and gave the gradients."""
     background: str
     views_held_out: int
     psnr: float | None
@@ -147,7 +154,7 @@ def print_training(done: Training) -> None:
     rows = [
         ("splats", f"{done.splats:,}, SH degree {done.sh_degree}, {readable_size(done.bytes_out)}"),
         ("trained", f"{done.steps:,} steps, {done.train_seconds:.1f} s, {done.views_trained} photographs of "
-                    f"{done.width} x {done.height}, from {done.started_from}"),
+                    f"{done.width} x {done.height}, from {done.started_from}, backend {done.backend}"),
     ]  # fmt: skip
     if done.views_held_out and done.psnr is not None and done.mean_view_psnr is not None:
         means = f"mean of the views' {_decibels(done.mean_view_psnr)}"
@@ -174,6 +181,8 @@ def print_outcome(done: Outcome) -> None:
         rows.append(("rate", f"{rate:.2f} bytes per splat, {done.splats:,} splats, {done.splats_kept:,} kept"))
     if done.quality:
         rows.append(("quality", _record(done.quality)))
+    if done.distill_steps is not None:
+        rows.append(("distilled", f"{done.distill_steps:,} steps, backend {done.distill_backend}"))
     rows.append(("encode", _speed(done.splats, done.encode_seconds)))
     rows.append(("decode", _speed(done.splats_kept, done.decode_seconds)))
     if done.report:
@@ -189,6 +198,8 @@ def print_pruning(done: PruneOutcome) -> None:
         ("PSNR", f"{_decibels(done.psnr)} against the source, {done.views} views, {done.cameras} cameras"),
         ("loss", f"{done.loss_db:.3f} dB for a scene that is {done.model_psnr:g} dB off its photographs"),
     ]
+    if done.distill_steps is not None:
+        rows.append(("distilled", f"{done.distill_steps:,} steps, backend {done.distill_backend}"))
     _print_rows(done.output, rows)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
+import importlib.util
+import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 Backend = Literal["auto", "cpu", "portable", "reference", "cuda", "gsplat"]
 """cpu: the fastest loops of this machine. portable: the same without special instructions. reference:
 NumPy in float64, very slow. cuda and gsplat need a GPU. auto: the faster of cuda and cpu."""
+
+TrainingBackend = Literal["auto", "cpu", "cuda", "gsplat"]
+"""What renders and gives gradients for training. auto: the first of cuda, gsplat and cpu that can run here."""
 
 MAX_SIDE = 32768
 """Pixels: images may not be wider or higher."""
@@ -142,6 +149,66 @@ def differentiable(
     return Frame(Image(frame.color, frame.alpha), frame)
 
 
+def training_backend(wanted: TrainingBackend = "auto") -> Literal["cpu", "cuda", "gsplat"]:
+    """The backend that a choice for training means on this machine.
+
+    Raises:
+        ValueError: it cannot run here; the message says what it needs.
+    """
+    if wanted != "auto":
+        _require(wanted)
+        return wanted
+    # cuda before gsplat: its gradients are the same every time, and nothing has to be loaded or compiled first.
+    if not missing_for("cuda"):
+        return "cuda"
+    return "gsplat" if _driver_here() and not missing_for("gsplat") else "cpu"
+
+
+def missing_for(backend: Literal["cpu", "cuda", "gsplat"]) -> str:
+    """What a backend would need to differentiate here, as "a CUDA device"; empty if it can."""
+    if backend == "gsplat":
+        return _missing_for_gsplat()
+    if backend in raster.FRAMES:
+        return ""
+    module = {"cpu": "_native", "cuda": "_native_cuda"}[backend]
+    if importlib.util.find_spec(f"scenepress.kernels.{module}"):
+        return "a CUDA device, and none can be used here"
+    return f"the {backend.upper()} module, which this installation was built without"
+
+
+def _missing_for_gsplat() -> str:
+    try:
+        import gsplat  # noqa: F401
+        import torch
+    except ImportError as error:
+        return f"the extra scenepress[gsplat]: {error}"
+    if not torch.cuda.is_available():
+        return "a CUDA device, and torch finds none"
+    try:
+        # Compiles its kernels if that was not done yet, and tells of it on stdout.
+        with contextlib.redirect_stdout(sys.stderr):
+            from gsplat.cuda import _backend
+    except ImportError:  # Of a version that has its kernels elsewhere.
+        return ""
+    except RuntimeError as error:
+        return f"kernels that cannot be compiled here: {next(iter(str(error).splitlines()), 'unknown')}"
+    return "" if _backend._C is not None else "its kernels, or the CUDA toolkit to compile them"
+
+
+def _driver_here() -> bool:
+    """Whether there may be a device at all. torch knows better, but takes seconds to load."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
+
+
+def _require(backend: Literal["cpu", "cuda", "gsplat"]) -> None:
+    if missing := missing_for(backend):
+        raise ValueError(f"backend {backend!r} needs {missing}")
+
+
 def _background(color: Sequence[float]) -> NDArray[np.float32]:
     rear = np.asarray(color, np.float32)
     if rear.shape != (3,) or not np.isfinite(rear).all():
@@ -244,11 +311,8 @@ class _GsplatFrame:
 
 def _gsplat_here() -> tuple[ModuleType, ModuleType]:
     """gsplat and torch. Raises ValueError where they cannot work."""
-    try:
-        import gsplat
-        import torch
-    except ImportError as error:
-        raise ValueError(f"backend 'gsplat' needs the extra scenepress[gsplat]: {error}") from None
-    if not torch.cuda.is_available():
-        raise ValueError("backend 'gsplat' needs a CUDA device")
+    _require("gsplat")
+    import gsplat
+    import torch
+
     return gsplat, torch

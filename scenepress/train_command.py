@@ -17,6 +17,7 @@ from scenepress.inspection import file_size
 from scenepress.learned import initial, state
 from scenepress.learned.train import TrainSettings, View, identify
 from scenepress.learned.train import train as run
+from scenepress.render import TrainingBackend
 from scenepress.scene import Splats
 
 RANDOM_POINTS = 20_000
@@ -30,7 +31,7 @@ def train(command: cli.Train) -> None:
         UsageError: arguments that make no sense together.
         FormatError, TrainingError, OSError: as the library raises them.
     """
-    _require_sense(command)
+    backend = _require_sense(command)
     background = checks.BACKGROUNDS[command.background] or checks.BLACK
     views = photographs.load_views(
         command.data, images=command.images, width=command.width, background=background
@@ -46,7 +47,7 @@ def train(command: cli.Train) -> None:
         sh_every=max(1, min(500, command.steps // 6)),
     )
     begin = time.perf_counter()
-    trained = _run(command, kept, scene, settings, origin)
+    trained = _run(command, kept, scene, settings, origin, backend)
     seconds = time.perf_counter() - begin
     fit = photographs.evaluate(trained, held, background)
     table.write(trained, command.output)
@@ -62,6 +63,7 @@ def train(command: cli.Train) -> None:
         started_from=origin,
         bytes_out=file_size(command.output),
         train_seconds=seconds,
+        backend=backend,
         background=command.background,
         views_held_out=len(held),
         psnr=quality.finite(fit.psnr) if fit else None,
@@ -75,8 +77,9 @@ def train(command: cli.Train) -> None:
 
 
 def _run(
-    command: cli.Train, views: Sequence[View], scene: Splats, settings: TrainSettings, origin: str
-) -> Splats:
+    command: cli.Train, views: Sequence[View], scene: Splats, settings: TrainSettings, origin: str,
+    backend: TrainingBackend,
+) -> Splats:  # fmt: skip
     """Train, from the checkpoint on if so asked, and write checkpoints."""
     name = f"{identify(views, settings)} {origin} {len(scene)}"
     path = command.checkpoint if command.resume else None
@@ -86,6 +89,7 @@ def _run(
             views,
             scene,
             settings,
+            backend=backend,
             resume=found,
             progress=progress,
             after_step=_saver(command.checkpoint, command.checkpoint_every, name) if command.checkpoint else None,
@@ -125,8 +129,8 @@ def _start(command: cli.Train, views: Sequence[View]) -> tuple[Splats, str]:
     return initial.splats_at(places, colors), path.name
 
 
-def _require_sense(command: cli.Train) -> None:
-    """Refuse before the work what cannot be done after it."""
+def _require_sense(command: cli.Train) -> TrainingBackend:
+    """Refuse before the work what cannot be done after it; the backend that --backend means."""
     checks.require_writable(command.output)
     checks.require_other_file(command.data, command.output)
     checks.require_range("--width", command.width, checks.MAX_WIDTH)
@@ -142,3 +146,4 @@ def _require_sense(command: cli.Train) -> None:
         raise UsageError("--resume needs --checkpoint FILE to go on from")
     if command.checkpoint is not None:
         checks.require_checkpoint(command.checkpoint, command.resume)
+    return checks.require_backend(command.backend)

@@ -24,7 +24,7 @@ from scenepress.learned import distill as loop
 from scenepress.learned.distill import DistillSettings, Example
 from scenepress.learned.train import View
 from scenepress.quality import to_8bit
-from scenepress.render import rasterize
+from scenepress.render import rasterize, training_backend
 from scenepress.scene import Splats
 from scenepress.stages import parameters, rotation
 from scenepress.stages import table as table_of_stages
@@ -419,6 +419,7 @@ def test_command(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoint.exists(), "written after the last step, whatever the steps between"
     told = json.loads(capsys.readouterr().out)
     assert told["distill_steps"] == 20
+    assert told["distill_backend"] == training_backend()
     assert told["psnr"] > 20
     assert output.exists()
 
@@ -456,6 +457,7 @@ def test_command_with_photographs(source: Path, capsys: pytest.CaptureFixture[st
         (("--distill", "0"), "--distill 0"),
         (("--distill", "many"), "many"),
         (("--seed", "3"), "--distill"),
+        (("--backend", "cpu"), "--distill"),
         (("--resume",), "--distill"),
         (("--checkpoint", "a.npz"), "--distill"),
         (("--images", "."), "--distill"),

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scenepress.render import Image, SplatGradients, differentiable, rasterize
+from scenepress import cli, distillation, pruning, render
+from scenepress.cameras import synthesize
+from scenepress.distillation import Distillation
+from scenepress.errors import TrainingError
+from scenepress.formats import table
+from scenepress.kernels import raster
+from scenepress.learned import train as training
+from scenepress.learned.train import TrainSettings, View
+from scenepress.quality import to_8bit
+from scenepress.render import Image, SplatGradients, differentiable, rasterize, training_backend
 from scenepress.scene import Camera, Splats
 from tests.test_gradients import ARRAYS, REAR, asked_for
 from tests.test_render import camera, random_splats
@@ -37,12 +48,28 @@ def stand_in(**a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, t
 
 
 @pytest.fixture
-def gsplat(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = types.ModuleType("gsplat")
-    module.rasterization = stand_in  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gsplat", module)
+def gsplat(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What it is called for is put on the list: "image", or "gradient"."""
+    asked: list[str] = []
+
+    def rasterization(**arguments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        asked.append("gradient" if torch.is_grad_enabled() else "image")
+        return stand_in(**arguments)
+
+    module, backend = types.ModuleType("gsplat"), types.ModuleType("gsplat.cuda._backend")
+    module.rasterization = rasterization  # type: ignore[attr-defined]
+    backend._C = object()  # type: ignore[attr-defined]
+    package = types.ModuleType("gsplat.cuda")
+    package._backend = backend  # type: ignore[attr-defined]
+    for name, value in (("gsplat", module), ("gsplat.cuda", package), ("gsplat.cuda._backend", backend)):
+        monkeypatch.setitem(sys.modules, name, value)
+    monkeypatch.setattr(render, "_driver_here", lambda: True)
+    # As where no CUDA module was built, for auto prefers it.
+    for backends in (raster.BACKENDS, raster.FRAMES):
+        monkeypatch.delitem(backends, "cuda", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.Tensor, "cuda", lambda tensor: tensor)
+    return asked
 
 
 def gradients(splats: Splats, backend: str) -> tuple[Image, SplatGradients]:
@@ -79,8 +106,83 @@ def test_nothing_to_see() -> None:
 
 
 def test_without_gsplat_or_a_device_the_error_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"gsplat.* needs"):
         differentiable(random_splats(3), camera(), backend="gsplat")
     monkeypatch.setitem(sys.modules, "gsplat", None)
     with pytest.raises(ValueError, match="extra"):
         rasterize(random_splats(3), camera(), backend="gsplat")
+
+
+def photographs(splats: Splats) -> list[View]:
+    cameras = synthesize(splats, 4, 48)
+    return [View(view, to_8bit(rasterize(splats, view, backend="cpu").color)) for view in cameras]
+
+
+def test_training_asks_the_backend_that_was_chosen(gsplat: list[str]) -> None:
+    splats = random_splats(60, 1)
+    views, settings = photographs(splats), TrainSettings(steps=5, sh_degree=1)
+    on_cpu = training.train(views, splats, settings, backend="cpu")
+    assert not gsplat
+    for backend in ("gsplat", "auto"):
+        trained = training.train(views, splats, settings, backend=backend)  # type: ignore[arg-type]
+        assert gsplat == ["gradient"] * 5
+        gsplat.clear()
+        np.testing.assert_allclose(trained.sh0, on_cpu.sh0, atol=2e-3)
+
+
+def test_a_run_goes_on_with_another_backend(gsplat: list[str], tmp_path: Path) -> None:
+    scene, path = random_splats(60, 1), tmp_path / "work.npz"
+    plan = Distillation(20, checkpoint=path, backend="cpu")
+    on_cpu = distillation.restore(scene, scene, plan, None, lambda *_: None)
+    other = dataclasses.replace(plan, resume=True, backend="gsplat")
+    assert (distillation.restore(scene, scene, other, None, lambda *_: None).sh0 == on_cpu.sh0).all()
+
+
+@pytest.mark.parametrize("backend", ["gsplat", "auto", "cpu"])
+def test_distillation_renders_both_scenes_with_it(gsplat: list[str], backend: str) -> None:
+    scene = random_splats(60, 1)
+    left = pruning.to_share(scene, 0.5).scene
+    plan = Distillation(3, backend=backend)  # type: ignore[arg-type]
+    restored = distillation.restore(left, scene, plan, None, lambda *_: None)
+    assert gsplat == ([] if backend == "cpu" else ["image", "gradient"] * 3)
+    assert len(restored) == 30
+
+
+def test_the_commands_say_which_it_was(
+    gsplat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = tmp_path / "scene.ply"
+    table.write(random_splats(60, 1), scene)
+    for arguments, wanted in (((), "gsplat"), (("--backend", "gsplat"), "gsplat"), (("--backend", "cpu"), "cpu")):
+        for command in (
+            ("compress", scene, "-o", tmp_path / "out.press", "--preset", "tiny", "--distill", 2),
+            ("prune", scene, tmp_path / "out.ply", "--keep", 0.5, "--distill", 2),
+        ):
+            gsplat.clear()
+            assert cli.main([str(word) for word in (*command, *arguments, "--json")]) == 0
+            assert json.loads(capsys.readouterr().out)["distill_backend"] == wanted
+            assert ("gradient" in gsplat) == (wanted == "gsplat")
+    assert cli.main([str(word) for word in (*command, *arguments)]) == 0
+    assert "2 steps, backend cpu" in capsys.readouterr().out
+
+
+def test_a_device_that_fails_is_told_with_the_step(gsplat: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    splats = random_splats(60)
+    views = photographs(splats)
+
+    def fail(**_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nMany more lines.")
+
+    monkeypatch.setattr(sys.modules["gsplat"], "rasterization", fail)
+    with pytest.raises(TrainingError, match=r"^step 1: backend gsplat failed: CUDA out of memory\.$"):
+        training.train(views, splats, TrainSettings(steps=2), backend="gsplat")
+    with pytest.raises(TrainingError, match="step 1: backend gsplat"):
+        distillation.restore(splats, splats, Distillation(2, backend="gsplat"), None, lambda *_: None)
+
+
+def test_kernels_that_cannot_be_compiled_are_told(gsplat: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["gsplat.cuda._backend"], "_C", None)
+    assert training_backend() == "cpu"
+    with pytest.raises(ValueError, match=r"'gsplat' needs its kernels, or the CUDA toolkit"):
+        training_backend("gsplat")

@@ -106,7 +106,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert scene_ops.audit(left).invalid == 0
     assert set(told) == {
         "source", "output", "splats", "splats_kept", "psnr", "loss_db", "model_psnr", "views", "cameras",
-        "distill_steps",
+        "distill_steps", "distill_backend",
     }  # fmt: skip
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import io
 import json
 import struct
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,10 +15,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from scenepress import cli, photographs, train_command
+from scenepress import cli, photographs, render, train_command
 from scenepress.cameras import look_at
 from scenepress.errors import FormatError, TrainingError
 from scenepress.formats import table
+from scenepress.kernels import raster
 from scenepress.learned import densify, initial, state
 from scenepress.learned import train as training
 from scenepress.learned.train import TrainSettings, View, identify, train
@@ -338,6 +341,7 @@ def test_the_command_trains_measures_and_writes(
     assert said["views_held_out"] == 2
     assert said["started_from"] == "points.ply"
     assert said["mean_view_psnr"] > 12
+    assert said["backend"] == render.training_backend()
     assert (said["width"], said["height"], said["steps"]) == (WIDTH, HEIGHT, 60)
     assert list(tmp_path.iterdir()) == [output]
     press = tmp_path / "ball.spz"
@@ -346,6 +350,7 @@ def test_the_command_trains_measures_and_writes(
     text = capsys.readouterr().out
     assert "random points" in text
     assert "not measured" in text
+    assert f"backend {render.training_backend()}" in text
 
 
 def test_the_command_goes_on_from_a_checkpoint(
@@ -392,6 +397,7 @@ def test_the_command_goes_on_from_a_checkpoint(
         ("-o a.ply --resume", "--resume needs --checkpoint"),
         ("-o a.ply --checkpoint {data}/transforms.json", "must end in .npz"),
         ("-o {data}/points.ply", "is the input"),
+        ("-o a.ply --backend vulkan", "'vulkan'"),
     ],
 )
 def test_bad_usage(
@@ -404,6 +410,50 @@ def test_bad_usage(
     assert words in error
     assert len(error.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without one, where neither a CUDA module was built nor gsplat installed."""
+    for backends in (raster.BACKENDS, raster.FRAMES):
+        monkeypatch.delitem(backends, "cuda", raising=False)
+    monkeypatch.setitem(sys.modules, "gsplat", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+
+
+@pytest.mark.usefixtures("no_device")
+def test_without_a_device_auto_is_the_cpu() -> None:
+    assert render.training_backend() == render.training_backend("cpu") == "cpu"
+
+
+@pytest.mark.usefixtures("no_device")
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [("cuda", "--backend cuda needs the CUDA module"), ("gsplat", "--backend gsplat needs the extra scenepress")],
+)
+def test_backends_that_cannot_run_are_bad_usage(
+    backend: str, words: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene, out = data / "points.ply", tmp_path / "out.ply"
+    for command in (
+        ("train", data, "-o", out),
+        ("compress", scene, "-o", tmp_path / "out.press", "--distill", 5),
+        ("prune", scene, out, "--keep", 0.5, "--distill", 5),
+    ):
+        assert run(*command, "--backend", backend) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=f"backend '{backend}' needs"):
+        training.train([], original(), SHORT, backend=backend)  # type: ignore[arg-type]
+
+
+def test_a_module_without_a_device_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(raster.FRAMES, "cuda", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: object())
+    with pytest.raises(ValueError, match="'cuda' needs a CUDA device"):
+        render.training_backend("cuda")
 
 
 def damage(folder: Path, how: str) -> None:

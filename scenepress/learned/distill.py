@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scenepress.learned import update
 from scenepress.learned.densify import keep
 from scenepress.learned.state import F32, NAMES, State, as_splats, begin
-from scenepress.render import differentiable
+from scenepress.render import TrainingBackend, differentiable, training_backend
 from scenepress.scene import Camera, Splats
 
 LIMIT = 9.0
@@ -111,11 +111,13 @@ def distill(
     size: float,
     settings: DistillSettings,
     *,
+    backend: TrainingBackend = "auto",
     resume: State | None = None,
     progress: Progress | None = None,
     after_step: Callable[[State], None] | None = None,
 ) -> State:
-    """Train `scene` for its coding. The same input gives the same result on the same machine.
+    """Train `scene` for its coding. The same input gives the same result on the same machine and backend, unless
+    that is gsplat.
 
     Args:
         scene: where to start; finite. No splats: nothing happens.
@@ -123,14 +125,17 @@ def distill(
         coder: see Coder.
         size: extent of the cameras, in scene units.
         settings: see DistillSettings.
+        backend: what renders the coded scene and gives the gradients.
         resume: a state of the same run to go on from; changed.
         progress: told after each step.
         after_step: given the state after every `settings.refresh` steps and the last, to save it: not to keep or
             change. In between a state does not tell all.
 
     Raises:
-        TrainingError: numbers that are not finite came out; the message says at which step.
+        ValueError: a backend that cannot run here.
+        TrainingError: numbers that are not finite came out, or the device failed; the message says at which step.
     """
+    chosen = training_backend(backend)
     state = begin(scene) if resume is None else resume
     logits = state.values["opacity_logits"]
     np.clip(logits, -LIMIT, LIMIT, out=logits)
@@ -153,7 +158,9 @@ def distill(
         if not offsets or step in rounds or step in fixes or step % settings.refresh == 0:
             offsets, slopes = _recode(state, coder.code(now(), state.memory))
         noisy = _noise(offsets, settings.seed, step) if step < pruned else offsets
-        _step(state, examples(step), noisy, slopes, settings, size, scene.antialiased)
+        with update.device_at_work(chosen, step + 1):
+            example = examples(step)
+        _step(state, example, noisy, slopes, settings, size, scene.antialiased, chosen)
         if after_step is not None and (state.step % settings.refresh == 0 or state.step == settings.steps):
             after_step(state)
         if progress is not None:
@@ -188,13 +195,14 @@ def _noise(offsets: Mapping[str, F32], seed: int, step: int) -> dict[str, F32]:
 
 def _step(
     state: State, example: Example, offsets: Mapping[str, F32], slopes: Mapping[str, F32],
-    settings: DistillSettings, size: float, antialiased: bool,
+    settings: DistillSettings, size: float, antialiased: bool, backend: TrainingBackend,
 ) -> None:  # fmt: skip
     coded = as_splats({name: state.values[name] + offsets[name] for name in NAMES})
     coded = dataclasses.replace(coded, antialiased=antialiased)
-    frame = differentiable(coded, example.camera, background=example.background)
-    error = _difference(frame.image.color, example.image)
-    gradients = frame.backward(error * np.float32(2 / error.size))
+    with update.device_at_work(backend, state.step + 1):
+        frame = differentiable(coded, example.camera, background=example.background, backend=backend)
+        error = _difference(frame.image.color, example.image)
+        gradients = frame.backward(error * np.float32(2 / error.size))
     state.step += 1
     update.require_finite(state.step, example.camera.name, gradients, float(np.vdot(error, error)))
     left = settings.rate_end ** (state.step / settings.steps)

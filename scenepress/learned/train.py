@@ -1,4 +1,4 @@
-"""Training: splats that look like photographs, by gradient descent on the CPU.
+"""Training: splats that look like photographs, by gradient descent.
 
 The method and its constants are those of 3D Gaussian splatting (Kerbl et al., 2023), for
 shorter runs: docs/training.md.
@@ -18,7 +18,7 @@ from scenepress.errors import TrainingError
 from scenepress.kernels import training
 from scenepress.learned import densify, initial, update
 from scenepress.learned.state import NAMES, State, raise_degree, start
-from scenepress.render import differentiable
+from scenepress.render import TrainingBackend, differentiable, training_backend
 from scenepress.scene import Camera, Splats
 
 MIN_SIDE = 11
@@ -96,7 +96,11 @@ class TrainSettings:
 
 
 def identify(views: Sequence[View], settings: TrainSettings) -> str:
-    """A name for the run of these settings on these views: what a checkpoint must agree in."""
+    """A name for the run of these settings on these views: what a checkpoint must agree in.
+
+    The backend is not part of it. Backends agree but for rounding and leave nothing in the state, so a run begun
+    on one goes on as well on another: only not to the same bits, as between processors.
+    """
     digest = hashlib.sha256()
     for view in views:
         camera = view.camera
@@ -111,29 +115,33 @@ def train(
     scene: Splats,
     settings: TrainSettings,
     *,
+    backend: TrainingBackend = "auto",
     resume: State | None = None,
     progress: Progress | None = None,
     after_step: Callable[[State], None] | None = None,
 ) -> Splats:
-    """Train a scene. The same input gives the same scene on the same machine.
+    """Train a scene. The same input gives the same scene on the same machine and backend, unless that is gsplat.
 
     Args:
         views: at least two; images at least 11 pixels a side.
         scene: what to start with, in the cameras' axes; its shN is left out. At most settings.max_splats.
         settings: see TrainSettings.
+        backend: what renders and gives the gradients.
         resume: a state of a run of the same views, scene and settings to go on from; changed.
         progress: told after each step.
         after_step: given the state after each step, to save it: not to keep or change.
 
     Raises:
-        ValueError: views or a scene that cannot be trained with.
-        TrainingError: numbers that are not finite came out; or no splat is left. The message says at which step.
+        ValueError: views or a scene that cannot be trained with, or a backend that cannot run here.
+        TrainingError: numbers that are not finite came out; no splat is left; or the device failed. The message
+            says at which step.
     """
+    chosen = training_backend(backend)
     _require(views, scene, settings)
     state = start(scene) if resume is None else resume
     size = initial.extent([view.camera for view in views])
     while state.step < settings.steps:
-        _step(state, views[update.turn(state.step, len(views), settings.seed)], settings, size)
+        _step(state, views[update.turn(state.step, len(views), settings.seed)], settings, size, chosen)
         _grow(state, settings, size)
         if not len(state):
             raise TrainingError(f"step {state.step}: no splat is left: all have become transparent")
@@ -163,14 +171,15 @@ def require_fitting(view: View) -> None:
         raise ValueError(f"view {view.camera.name}: an image {found} for a camera of {shape}")
 
 
-def _step(state: State, view: View, settings: TrainSettings, size: float) -> None:
+def _step(state: State, view: View, settings: TrainSettings, size: float, backend: TrainingBackend) -> None:
     """One update. size: extent of the scene, in its units."""
     raise_degree(state, min(settings.sh_degree, state.step // settings.sh_every))
     background = settings.background if view.background is None else view.background
-    frame = differentiable(state.splats(), view.camera, background=background)
     target = np.divide(view.image, np.float32(255), dtype=np.float32)
-    l1, ssim, by_color = training.image_loss(frame.image.color, target, settings.ssim_weight)
-    gradients = frame.backward(by_color)
+    with update.device_at_work(backend, state.step + 1):
+        frame = differentiable(state.splats(), view.camera, background=background, backend=backend)
+        l1, ssim, by_color = training.image_loss(frame.image.color, target, settings.ssim_weight)
+        gradients = frame.backward(by_color)
     state.step += 1
     update.require_finite(state.step, view.camera.name, gradients, l1, ssim)
     half = np.array([0.5 * view.camera.width, 0.5 * view.camera.height], np.float32)

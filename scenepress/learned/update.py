@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scenepress.errors import TrainingError
 from scenepress.kernels import training
 from scenepress.learned.state import F32, NAMES, State
-from scenepress.render import SplatGradients
+from scenepress.render import SplatGradients, TrainingBackend
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 
@@ -20,6 +21,22 @@ def turn(step: int, count: int, seed: int) -> int:
     """Which of `count` views step `step` looks at: all in turn, in an order drawn anew each time."""
     order = np.random.default_rng([seed, 0, step // count]).permutation(count)
     return int(order[step % count])
+
+
+@contextlib.contextmanager
+def device_at_work(backend: TrainingBackend, step: int) -> Iterator[None]:
+    """Within it, errors of a device (no memory left, or worse) become one line. `step` is for the message.
+
+    Raises:
+        TrainingError: the device failed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if backend == "cpu" or isinstance(error, TrainingError):
+            raise
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingError(f"step {step}: backend {backend} failed: {said}") from error
 
 
 def require_finite(step: int, view: str, gradients: SplatGradients, *losses: float) -> None:
