@@ -4,12 +4,14 @@
         --cameras plush_150k_sh3=photographs/plush lego_110k_sh3=photographs/lego
 
 Writes README.md (a table a scene, and the targets), SVG plots, and rows.jsonl. A run that was stopped goes on
-where it was: rows of the same scene, codec, setting, views and commit are kept. See docs/rate_distortion.md.
+where it was: rows of the same scene, codec, setting, views and commit are kept. `--distill 1500` adds files of
+shares of the raw .ply, without training and distilled. See docs/rate_distortion.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import math
 import os
@@ -19,7 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenepress.errors import BitstreamError, FormatError
+from scenepress.errors import BitstreamError, FormatError, TargetError, TrainingError
 from scenepress.formats import table
 from scenepress.quality import finite
 
@@ -30,6 +32,18 @@ from .study_scenes import Judge, Source, Study, Viewing, prepare
 
 PSNR = (32.5, 37.5, 42.5, 47.5, 50.0)
 """Settings.psnr between the presets and above."""
+SHARES = (80.0, 150.0)
+"""Parts that the raw .ply is divided into: files to distil have the size of one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sized:
+    """Files of given sizes, without training and distilled."""
+
+    steps: int
+    """Of distillation."""
+    shares: Sequence[float] = SHARES
+    """80: of an 80th of the raw .ply."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         sources = find(arguments.paths, arguments.scenes, dict(arguments.cameras))
         viewing = Viewing(arguments.width, arguments.hold_out)
-        return run(sources, arguments.folder, viewing, arguments.psnr)
+        sized = Sized(arguments.distill, arguments.distill_shares) if arguments.distill else None
+        return run(sources, arguments.folder, viewing, arguments.psnr, sized)
     except (BitstreamError, FormatError, OSError) as error:
         print(f"rate_distortion: error: {error}", file=sys.stderr)
         return 1
@@ -66,7 +81,9 @@ def find(paths: Sequence[Path], names: Sequence[str], cameras: dict[str, Path]) 
     return chosen
 
 
-def run(sources: Sequence[Source], folder: Path, viewing: Viewing, psnr: Sequence[float]) -> int:
+def run(
+    sources: Sequence[Source], folder: Path, viewing: Viewing, psnr: Sequence[float], sized: Sized | None = None
+) -> int:
     """Every scene; rows, table and plots are written anew after each row. 1 if scenepress itself failed."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, left_out = study_report.load(folder / "rows.jsonl")
@@ -78,6 +95,8 @@ def run(sources: Sequence[Source], folder: Path, viewing: Viewing, psnr: Sequenc
         left_out = [item for item in left_out if item.scene != source.name]
         left_out += [LeftOut(source.name, item.codec, item.reason) for item in missing]
         given, blind = study_codecs.own_tasks(psnr, bool(study.training))
+        if sized is not None:
+            given += study_codecs.sized_tasks(study.raw_bytes, sized.shares, sized.steps, bool(study.training))
         tasks = given + peers + blind
         failures = run_scene(study, tasks, folder, rows, left_out)
         failed |= any(item.codec.startswith("scenepress") for item in failures)
@@ -101,7 +120,9 @@ def run_scene(
             continue
         try:
             row = _row(judge, task, setup, commit)
-        except (BitstreamError, FormatError, ValueError, OSError, subprocess.SubprocessError) as error:
+        except TargetError as error:  # The scene's fault.
+            left_out.append(LeftOut(name, task.codec, f"{task.setting}: {error}"))
+        except (ValueError, TrainingError, OSError, subprocess.SubprocessError) as error:
             reason = str(error) or type(error).__name__
             failures.append(LeftOut(name, task.codec, f"failed: {reason.splitlines()[0][:200]}"))
             left_out.append(failures[-1])
@@ -157,9 +178,27 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="cameras of the photographs that a scene was trained from; the photographs lie beside")  # fmt: skip
     add("--scenes", metavar="SCENE", nargs="+", default=[], help="only these, in this order")
     add("--psnr", type=float, nargs="*", default=PSNR, help="Settings.psnr to run beside the presets")
+    add("--distill", metavar="N", type=_positive, help="also files of given sizes, untrained and trained N steps")
+    add("--distill-shares", metavar="SHARE,...", type=_shares,
+        help="with --distill: parts that the raw .ply is divided into for these sizes (80,150)")  # fmt: skip
     add("--width", type=_positive, default=Viewing.width, help="pixels; wider photographs are shrunk (494)")
     add("--hold-out", type=_positive, default=Viewing.hold_out, help="every so many-th photograph judges (8)")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.distill_shares is None:
+        arguments.distill_shares = SHARES
+    elif arguments.distill is None:
+        parser.error("--distill-shares is for distillation: give --distill N as well")
+    return arguments
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        shares = [float(word) for word in text.split(",")]
+    except ValueError:
+        shares = []
+    if not shares or not all(1 < share < math.inf for share in shares):
+        raise argparse.ArgumentTypeError(f"{text!r} are not numbers above 1 with commas between")
+    return shares
 
 
 def _positive(text: str) -> int:

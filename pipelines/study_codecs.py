@@ -23,13 +23,16 @@ import numpy as np
 from scenepress import api, container
 from scenepress.codecs import splats as codec
 from scenepress.codecs.presets import PRESETS, Settings
+from scenepress.distillation import Distillation
 from scenepress.errors import LossWarning
 from scenepress.formats import spz, table
 from scenepress.formats.compressed_ply import write_compressed_ply
+from scenepress.render import training_backend
 from scenepress.scene import Camera, Splats
 from scenepress.scene_ops import convert_axes, drop_invalid
 
 from . import measuring
+from .study_report import DISTILLED
 
 DECODES = 3
 ORACLE = Path(__file__).resolve().parents[1] / "tests/oracle/node_modules/.bin/splat-transform"
@@ -59,6 +62,10 @@ class Task:
     given: Path | None = None
     """The file that others made."""
     uses_cameras: bool = False
+    wanted: int | None = None
+    """Bytes that scenepress is given, instead of settings."""
+    distill: Distillation | None = None
+    """How the scene is trained for them; None: it is not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +98,25 @@ def own_tasks(psnr: Sequence[float], with_cameras: bool) -> tuple[list[Task], li
     presets = [item for item in ordered if item[0] in PRESETS]
     blind = [Task("scenepress, no cameras", name, "scenepress", value) for name, value in presets]
     return own, blind if with_cameras else []
+
+
+def sized_tasks(raw_bytes: int, shares: Sequence[float], steps: int, with_cameras: bool) -> list[Task]:
+    """Files of scenepress of shares of the raw .ply (80: an 80th), without training, then distilled.
+
+    Args:
+        raw_bytes: of the raw .ply.
+        shares: above 1.
+        steps: of distillation, from the scene's own renders.
+        with_cameras: whether there are any to be guided by.
+    """
+    plan = Distillation(steps, backend=training_backend())
+    how = f"{steps} steps" if plan.backend == "cpu" else f"{steps} steps on {plan.backend}"
+    plain = [
+        Task("scenepress", f"1/{x:g}", "scenepress", uses_cameras=with_cameras, wanted=max(1, int(raw_bytes / x)))
+        for x in shares
+    ]
+    trained = [dataclasses.replace(t, codec=DISTILLED, setting=f"{t.setting}, {how}", distill=plan) for t in plain]
+    return plain + trained
 
 
 def peer_tasks(path: Path, splats: Splats) -> tuple[list[Task], list[Missing]]:
@@ -175,10 +201,10 @@ def _encode(task: Task, scene: Splats, cameras: list[Camera], file: Path) -> tup
         _, seconds = _timed(lambda: _call(command))
         raw.unlink()
         return seconds, measuring.children_peak_bytes()
-    if task.settings is not None:
+    if task.coder == "scenepress":
         _warm_up(scene, cameras)
     held = measuring.reset_peak()
-    _, seconds = _timed(lambda: _write(task, scene, cameras, file))
+    _, seconds = _timed(lambda: write(task, scene, cameras, file))
     return seconds, max(0, measuring.peak() - held)
 
 
@@ -190,9 +216,20 @@ def _call(command: Sequence[str]) -> None:
         raise OSError(f"{Path(command[1]).name} ended with {run.returncode}: {said[-1]}")
 
 
-def _write(task: Task, scene: Splats, cameras: list[Camera], file: Path) -> None:
-    if task.settings is not None:
-        file.write_bytes(codec.encode(scene, task.settings, cameras=cameras if task.uses_cameras else None))
+def write(task: Task, scene: Splats, cameras: list[Camera], file: Path) -> None:
+    """Encode in this process, by scenepress.
+
+    Raises:
+        TargetError: no file is as small as wanted.
+    """
+    seen = cameras if task.uses_cameras else None
+    if task.wanted is not None:
+        data = api.compress(
+            scene, target_bytes=task.wanted, cameras=seen, distill=task.distill, measure=False
+        )
+        file.write_bytes(data)
+    elif task.settings is not None:
+        file.write_bytes(codec.encode(scene, task.settings, cameras=seen))
     elif task.coder == "compressed.ply":
         write_compressed_ply(scene, file)
     else:

@@ -17,6 +17,8 @@ from .study_plots import Series, curves
 TARGET_RATIO, TARGET_LOSS = 35.0, 0.2
 """Of full-precision scenes of SH degree 3: so many times smaller than the raw .ply, at so many dB lost on held-out
 photographs."""
+DISTILLED = "scenepress, distilled"
+"""The codec whose files were trained for; its settings begin with the size, as those without training have it."""
 HEAD = (
     "codec", "setting", "bytes", "B/splat", "ratio", "PSNR dB", "SSIM", "FLIP", "photographs dB", "loss dB",
     "encode s", "decode s", "encode MB", "decode MB",
@@ -142,7 +144,7 @@ def write(folder: Path, rows: Sequence[Row], left_out: Sequence[LeftOut]) -> Non
         "against the source's own PSNR on them. Times are of a machine that may have been busy: see",
         "`load_average` in rows.jsonl. Every row has the commit that it was made by there.\n",
     ]
-    parts += _targets(rows)
+    parts += _targets(rows) + _gains(rows)
     for scene in dict.fromkeys(row.scene for row in rows):
         parts += _section(folder, scene, [row for row in rows if row.scene == scene])
     parts += ["## Left out\n"]
@@ -217,9 +219,36 @@ def _targets(rows: Sequence[Row]) -> list[str]:
     count = len(lines)
     for scene, codec in dict.fromkeys((row.scene, row.codec) for row in rows):
         chosen = [r for r in rows if (r.scene, r.codec) == (scene, codec) and r.loss is not None]
+        if codec == DISTILLED:  # The target is training-free.
+            continue
         if chosen and not chosen[0].peer and chosen[0].full_precision and chosen[0].sh_degree == 3:
             lines.append(_line([scene, codec, *judged([(r.ratio, r.loss or 0.0) for r in chosen])]))
     return [*lines, ""] if len(lines) > count else []
+
+
+def _gains(rows: Sequence[Row]) -> list[str]:
+    """Distilled files beside those of the same size without training."""
+    plain = {(row.scene, row.setting): row for row in rows if row.codec == "scenepress"}
+    lines = []
+    for row in rows:
+        other = plain.get((row.scene, row.setting.partition(",")[0]))
+        if row.codec != DISTILLED or other is None:
+            continue
+        cells = [row.scene, row.setting, f"{other.bytes:,}", f"{row.bytes:,}"]
+        cells += [_number(r.psnr, 2) for r in (other, row)] + [_number(r.loss, 3) for r in (other, row)]
+        cells += [_number(r.encode_seconds, 1) for r in (other, row)]
+        lines.append(_line(cells))
+    if not lines:
+        return []
+    heads = [x for what in ("bytes", "PSNR dB", "loss dB", "encode s") for x in (f"{what} without", "with")]
+    return [
+        "## Distillation\n",
+        "Files of a share of the raw .ply, without training and with it; measured as in the tables below.\n",
+        _line(["scene", "setting", *heads]),
+        _line(["---", "---"] + ["---:"] * len(heads)),
+        *lines,
+        "",
+    ]
 
 
 def judged(points: Sequence[tuple[float, float]]) -> tuple[str, str, str]:

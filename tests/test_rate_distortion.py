@@ -14,9 +14,7 @@ from pipelines import measuring, rate_distortion, study_codecs, study_report
 from pipelines.study_codecs import Outcome, Task
 from scenepress import quality
 from scenepress.cameras import look_at
-from scenepress.codecs import splats as codec
 from scenepress.formats import table
-from scenepress.formats.spz import write_spz
 from scenepress.render import rasterize
 from scenepress.scene import Camera
 
@@ -30,11 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def run(task: Task, source: Path, cameras: list[Camera], file: Path) -> Outcome:
         made.append(f"{task.codec} {task.setting}".strip())
-        scene = table.read(source)
-        if task.settings is None:
-            write_spz(scene, file, 4)
-        else:
-            file.write_bytes(codec.encode(scene, task.settings, cameras=cameras if task.uses_cameras else None))
+        study_codecs.write(task, table.read(source), cameras, file)
         return Outcome(1.0, 0.5, 1000, 2000)
 
     presets = {name: study_codecs.PRESETS[name] for name in ("tiny", "high")}
@@ -43,6 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(study_codecs, "PRESETS", presets | {"balanced": study_codecs.PRESETS["balanced"]})
     monkeypatch.setattr(study_codecs, "run", run)
     monkeypatch.setattr(study_codecs, "peer_tasks", lambda _path, _splats: (peers, missing))
+    monkeypatch.setattr(study_codecs, "training_backend", lambda: "cpu")
     monkeypatch.setattr(measuring, "commit", lambda: "abc")
     monkeypatch.setattr("pipelines.study_scenes.VIEWS", 1)
     monkeypatch.setattr("pipelines.study_scenes.WIDTH", 48)
@@ -100,10 +95,58 @@ def test_a_study_writes_rows_table_and_plots_and_goes_on_where_it_was(
     assert len(study_report.load(out / "rows.jsonl")[0]) == 5
 
 
+@pytest.mark.filterwarnings("ignore::scenepress.errors.LossWarning")
+def test_distilled_files_stand_beside_others_of_their_size(
+    tmp_path: Path, scene: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    usual = [str(scene), "-o", str(out), "--psnr"]
+    assert rate_distortion.main(usual) == 0
+    before = (out / "README.md").read_text()
+    assert "istill" not in before
+    quick.clear()
+
+    command = [*usual, "--distill", "3", "--distill-shares", "4.5,80"]
+    assert rate_distortion.main(command) == 0, "a size that cannot be had is no fault of the encoder"
+    tried = ["scenepress 1/4.5", "scenepress 1/80"]
+    assert quick == tried + [f"scenepress, distilled {name.split()[1]}, 3 steps" for name in tried]
+    rows, left_out = study_report.load(out / "rows.jsonl")
+    plain, distilled = rows[-2:]
+    assert (plain.codec, plain.setting) == ("scenepress", "1/4.5")
+    assert (distilled.codec, distilled.setting) == ("scenepress, distilled", "1/4.5, 3 steps")
+    for row in (plain, distilled):
+        assert row.bytes <= scene.stat().st_size / 4.5
+        assert not row.peer
+    assert [item.codec for item in left_out if "1/80" in item.reason] == ["scenepress", "scenepress, distilled"]
+    text = (out / "README.md").read_text()
+    assert "## Distillation" in text
+    assert f"| cloud | 1/4.5, 3 steps | {plain.bytes:,} | {distilled.bytes:,} |" in text
+    assert "too few for this scene" in text
+    assert "scenepress, distilled" in (out / "cloud-source.svg").read_text()
+
+    quick.clear()
+    assert rate_distortion.main([*command[:-1], "4.5"]) == 0
+    assert not quick, "all rows are there"
+    assert rate_distortion.main([*command[:-3], "2", "--distill-shares", "4.5"]) == 0
+    assert quick == ["scenepress, distilled 1/4.5, 2 steps"]
+
+
+def test_shares_without_sense_are_bad_usage(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [str(scene), "-o", "out"]
+    for words in (["--distill-shares", "80"], ["--distill", "5", "--distill-shares", "80,x"],
+                  ["--distill", "5", "--distill-shares", "0.5"], ["--distill", "0"]):  # fmt: skip
+        with pytest.raises(SystemExit) as stop:
+            rate_distortion.main([*command, *words])
+        assert stop.value.code == 2
+        assert "--distill" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::scenepress.errors.LossWarning")
 def test_held_out_photographs_judge_and_the_others_guide(tmp_path: Path, scene: Path, quick: list[str]) -> None:
     cameras = photographs(scene, tmp_path / "photographs")
     out = tmp_path / "out"
     command = [str(scene), "-o", str(out), "--cameras", f"cloud={cameras}", "--hold-out", "2", "--psnr"]
+    command += ["--distill", "2", "--distill-shares", "4"]
     assert rate_distortion.main(command) == 0
     rows, _ = study_report.load(out / "rows.jsonl")
     assert rows[0].source_photo_psnr is not None
@@ -112,6 +155,9 @@ def test_held_out_photographs_judge_and_the_others_guide(tmp_path: Path, scene: 
     assert [row.codec for row in rows].count("scenepress, no cameras") == 3
     text = (out / "README.md").read_text()
     assert "## Targets" in text
+    assert "| cloud | scenepress |" in text
+    assert "| cloud | scenepress, distilled |" not in text, "the target is training-free"
+    assert [row.loss is not None for row in rows if row.codec == study_report.DISTILLED] == [True]
     assert (out / "cloud-photographs.svg").is_file()
 
 
@@ -139,12 +185,26 @@ def test_missing_peers_are_named_with_the_reason(
     assert {"sog (splat-transform)", "ksplat", "gsplat PngCompression"} <= {item.codec for item in missing}
 
 
-def test_an_encoding_runs_in_a_process_of_its_own(scene: Path, tmp_path: Path) -> None:
-    task = Task("spz v4", "", "spz 4", suffix=".spz")
-    outcome = study_codecs.run(task, scene, [], tmp_path / "copy.spz")
+@pytest.mark.parametrize("distilled", [False, True])
+def test_an_encoding_runs_in_a_process_of_its_own(scene: Path, tmp_path: Path, distilled: bool) -> None:
+    sized = study_codecs.sized_tasks(scene.stat().st_size, [4], 2, False)
+    task = sized[-1] if distilled else Task("spz v4", "", "spz 4", suffix=".spz")
+    copy = tmp_path / f"copy{task.suffix}"
+    outcome = study_codecs.run(task, scene, [], copy)
     assert outcome.encode_seconds is not None
     assert dataclasses.astuple(outcome) > (0, 0, 0, -1)
-    assert len(study_codecs.decode(task, tmp_path / "copy.spz")) == COUNT
+    assert 0 < len(study_codecs.decode(task, copy)) <= COUNT
+
+
+def test_distilled_files_are_guided_by_cameras_and_name_what_trained_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cameras in (False, True):
+        assert {task.uses_cameras for task in study_codecs.sized_tasks(10_000, [10, 20], 5, cameras)} == {cameras}
+    monkeypatch.setattr(study_codecs, "training_backend", lambda: "cuda")
+    plain, distilled = study_codecs.sized_tasks(10_000, [10], 5, False)
+    assert (plain.wanted, plain.distill, plain.setting) == (1000, None, "1/10")
+    assert distilled.distill is not None
+    assert (distilled.wanted, distilled.setting) == (1000, "1/10, 5 steps on cuda")
+    assert distilled.distill.backend == "cuda"
 
 
 def test_targets_are_told_honestly() -> None:

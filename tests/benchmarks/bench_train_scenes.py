@@ -67,7 +67,7 @@ def measure(scene: str, steps: int, max_splats: int, results: Path) -> None:
         if now.step % 500 == 0:
             print(f"{now.step} steps, {len(now)} splats, {time.perf_counter() - begin:.0f} s", flush=True)
 
-    trained = train(kept, initial.splats_at(points, colors), settings, after_step=say)
+    trained = train(kept, initial.splats_at(points, colors), settings, backend="cpu", after_step=say)
     seconds = time.perf_counter() - begin
     fit, own = (photographs.evaluate(trained, chosen, settings.background) for chosen in (held, kept))
     assert fit is not None
