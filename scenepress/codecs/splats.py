@@ -22,8 +22,8 @@ from scenepress.stages import parameters, table, tiles
 from scenepress.stages.parameters import Parameters
 
 KEPT_NEAR, DEAD_ZONE_SLOPE = 0.5, 0.4
-"""So near the nominal quality that a scene was trained for, in dB, its lattices are kept; and what the dead zone of SH
-becomes less for each dB."""
+"""So near the nominal quality that a scene was trained for, in dB, its lattices are kept; and by how much the dead
+zone of SH falls with each dB."""
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is done, 0 to 1."""
