@@ -161,6 +161,7 @@ def prune(command: cli.Prune) -> None:
         output=str(command.output),
         splats=len(scene),
         splats_kept=len(found.scene),
+        splats_merged=found.merged,
         psnr=found.psnr,
         loss_db=found.loss,
         model_psnr=model,
@@ -190,7 +191,8 @@ def _pruned(
     if plan is not None:
         with checks.progress() as progress:
             restored = distillation.restore(found.scene, scene, plan, cameras, progress)
-        found = pruning.judge(scene, restored, cameras, model_psnr=model)
+        judged = pruning.judge(scene, restored, cameras, model_psnr=model)
+        found = dataclasses.replace(judged, merged=found.merged)
     return found
 
 

@@ -68,6 +68,8 @@ class PruneOutcome:
     splats: int
     """Of the source."""
     splats_kept: int
+    splats_merged: int
+    """Those of `splats_kept` that took the place of two or more."""
     psnr: float
     """dB against renders of the source."""
     loss_db: float
@@ -194,13 +196,17 @@ def print_pruning(done: PruneOutcome) -> None:
     """For people."""
     share = done.splats_kept / done.splats
     rows = [
-        ("splats", f"{done.splats:,} -> {done.splats_kept:,}, {100 * share:.1f} % kept"),
+        ("splats", f"{done.splats:,} -> {done.splats_kept:,}, {100 * share:.1f} %{_merged(done)}"),
         ("PSNR", f"{_decibels(done.psnr)} against the source, {done.views} views, {done.cameras} cameras"),
         ("loss", f"{done.loss_db:.3f} dB for a scene that is {done.model_psnr:g} dB off its photographs"),
     ]
     if done.distill_steps is not None:
         rows.append(("distilled", f"{done.distill_steps:,} steps, backend {done.distill_backend}"))
     _print_rows(done.output, rows)
+
+
+def _merged(done: PruneOutcome) -> str:
+    return f", {done.splats_merged:,} of them for two or more" if done.splats_merged else ""
 
 
 def print_pair(pair: Pair) -> None:

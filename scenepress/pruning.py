@@ -1,7 +1,7 @@
-"""Fewer splats: leave out those whose absence shows least, to a share of them or to a loss of quality.
+"""Fewer splats: leave out those whose absence shows least, or make one of two, to a share or a loss of quality.
 
 What a splat's absence does is measured: the error of the renders over given or made-up cameras (allocation.
-Sensitivities.removal).
+Sensitivities.removal). What merging two does is guessed from that (merging.candidates).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import api, quality, scene_ops
+from scenepress import api, merging, quality, scene_ops
 from scenepress import cameras as made_up
 from scenepress.codecs import sensitivity
 from scenepress.scene import Camera, Splats
@@ -25,6 +25,7 @@ MODEL_PSNR = 30.0
 ROUND = 0.9
 """The share of the splats that is left after a round of measuring."""
 
+F64 = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Progress = Callable[[str, float], None]
 """Told what is being done and the fraction done, in [0, 1]."""
@@ -35,13 +36,34 @@ class Pruned:
     """What is left of a scene, and what that costs."""
 
     scene: Splats
-    """Splats that were kept, in the order of the source."""
+    """Splats that are left, in the order of the source."""
     psnr: float
     """dB of renders against those of the source, over black and white; infinite if nothing shows."""
     loss: float
     """dB that a model of `model_psnr` dB against photographs loses, if both errors are independent."""
     views: int
     """How many were rendered."""
+    merged: int = 0
+    """Splats of `scene` that took the place of two or more of the source's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Left:
+    """A scene on its way to fewer splats."""
+
+    scene: Splats
+    stands: NDArray[np.intp]
+    """[N]: for how many of the source's splats each one stands."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Round:
+    """What can be done next, and what it costs."""
+
+    left: _Left
+    removal: F64
+    """float64 [N]: of leaving out each; below 0 for what is not finite."""
+    pairs: merging.Candidates
 
 
 def judge(
@@ -50,7 +72,7 @@ def judge(
     """What `kept`, however it was made of `scene`, costs; see to_share()."""
     _require_model(model_psnr)
     views = _views(scene, cameras)
-    return _pruned(kept, _error(scene, kept, views), model_psnr, len(views))
+    return _pruned(_whole(kept), _error(scene, kept, views), model_psnr, len(views))
 
 
 def removal_order(
@@ -60,11 +82,7 @@ def removal_order(
 
     Splats that are not finite come first. cameras: None for made-up ones, which see all sides.
     """
-    finite = ~scene_ops.invalid_mask(scene)
-    removal = np.zeros(len(scene))
-    if finite.any():
-        removal[finite] = sensitivity.measure(scene.take(np.flatnonzero(finite)), cameras).removal
-    removal[~finite] = -1.0
+    removal, _ = _measured(scene, cameras)
     order = np.argsort(removal, kind="stable")
     return order, np.maximum(removal[order], 0.0)
 
@@ -76,8 +94,9 @@ def to_share(
     *,
     model_psnr: float = MODEL_PSNR,
     progress: Progress | None = None,
+    merge: bool = True,
 ) -> Pruned:
-    """The share `keep` of the splats that matter most; one at least.
+    """The share `keep` of the splats: those that matter most, some for two of the source; one at least.
 
     Args:
         scene: not changed.
@@ -85,6 +104,7 @@ def to_share(
         cameras: where it is seen from, in its own axes; None: made up.
         model_psnr: dB of the scene's renders against photographs, for Pruned.loss.
         progress: told how far the work is.
+        merge: also make one of two where that costs less; without, splats keep their values.
 
     Raises:
         ValueError: a share or a quality out of range.
@@ -94,15 +114,14 @@ def to_share(
     _require_model(model_psnr)
     report = progress or _silent
     goal = min(len(scene), max(1, round(keep * len(scene))))
-    left = np.arange(len(scene))
-    while len(left) > goal:
-        report("measuring", 0.8 * (len(scene) - len(left)) / (len(scene) - goal))
-        order, _ = removal_order(scene.take(left), cameras)
-        left = _drop(left, order, len(left) - max(goal, _next_count(len(left))))
+    left = _whole(scene)
+    while (count := len(left.scene)) > goal:
+        report("measuring", 0.8 * (len(scene) - count) / (len(scene) - goal))
+        fewer = count - max(goal, _next_count(count))
+        left = _take(_measure(left, cameras, fewer, merge), fewer)
     views = _views(scene, cameras)
     report("comparing", 0.8)
-    kept = scene.take(left)
-    return _pruned(kept, _error(scene, kept, views), model_psnr, len(views))
+    return _pruned(left, _error(scene, left.scene, views), model_psnr, len(views))
 
 
 def to_loss(
@@ -112,6 +131,7 @@ def to_loss(
     *,
     model_psnr: float = MODEL_PSNR,
     progress: Progress | None = None,
+    merge: bool = True,
 ) -> Pruned:
     """As few splats as cost at most `max_loss` dB; renders of the pruned scene are measured, not guessed.
 
@@ -121,7 +141,7 @@ def to_loss(
     Args:
         scene: not changed.
         max_loss: dB, above 0.
-        cameras, model_psnr, progress: see to_share().
+        cameras, model_psnr, progress, merge: see to_share().
 
     Raises:
         ValueError: a loss or a quality out of range.
@@ -133,29 +153,29 @@ def to_loss(
     report("measuring", 0.0)
     allowed = 10 ** (-model_psnr / 10) * (10 ** (max_loss / 10) - 1)
     views = _views(scene, cameras)
-    left, error = np.arange(len(scene)), 0.0
-    while len(left) > 1:
-        report("measuring", 1 - len(left) / len(scene))  # Nobody knows how far it goes.
-        order, _ = removal_order(scene.take(left), cameras)
-        count = len(left) - max(1, _next_count(len(left)))
-        fewer = _drop(left, order, count)
-        reached = _error(scene, scene.take(fewer), views)
+    left, error = _whole(scene), 0.0
+    while (size := len(left.scene)) > 1:
+        report("measuring", 1 - size / len(scene))  # Nobody knows how far it goes.
+        count = size - max(1, _next_count(size))
+        measured = _measure(left, cameras, count, merge)
+        fewer = _take(measured, count)
+        reached = _error(scene, fewer.scene, views)
         if reached > allowed:
-            found = _last_few(scene, left, order, count, error, allowed, views)
-            return _pruned(scene.take(found[0]), found[1], model_psnr, len(views))
+            left, error = _last_few(scene, measured, count, error, allowed, views)
+            break
         left, error = fewer, reached
-    return _pruned(scene.take(left), error, model_psnr, len(views))
+    return _pruned(left, error, model_psnr, len(views))
 
 
 def _last_few(
-    scene: Splats, left: Rows, order: Rows, too_many: int, error: float, allowed: float, views: Sequence[Camera]
-) -> tuple[Rows, float]:
-    """The rows that are left, and their error, when as many more as are allowed were left out of `left`."""
-    low, high, best = 0, too_many, (left, error)
-    while high - low > max(1, len(left) // 500):
+    scene: Splats, measured: _Round, too_many: int, error: float, allowed: float, views: Sequence[Camera]
+) -> tuple[_Left, float]:
+    """What is left, and its error, when there are as many fewer as are allowed than before the round."""
+    low, high, best = 0, too_many, (measured.left, error)
+    while high - low > max(1, len(measured.removal) // 500):
         count = (low + high) // 2
-        fewer = _drop(left, order, count)
-        reached = _error(scene, scene.take(fewer), views)
+        fewer = _take(measured, count)
+        reached = _error(scene, fewer.scene, views)
         if reached > allowed:
             high = count
         else:
@@ -168,14 +188,67 @@ def _next_count(count: int) -> int:
     return int(ROUND * count)
 
 
-def _drop(left: Rows, order: Rows, count: int) -> Rows:
-    """`left` without those that the first `count` of `order` point at, in the same order."""
-    return np.sort(left[order[count:]])
+def _whole(scene: Splats) -> _Left:
+    return _Left(scene, np.ones(len(scene), np.intp))
 
 
-def _pruned(kept: Splats, error: float, model_psnr: float, views: int) -> Pruned:
+def _measured(scene: Splats, cameras: Sequence[Camera] | None) -> tuple[F64, F64]:
+    """Of every splat the error without it, -1 if it is not finite, and Sensitivities.color: float64 [N]."""
+    finite = ~scene_ops.invalid_mask(scene)
+    removal, color = np.full(len(scene), -1.0), np.zeros(len(scene))
+    if finite.any():
+        found = sensitivity.measure(scene.take(np.flatnonzero(finite)), cameras)
+        removal[finite], color[finite] = found.removal, found.color
+    return removal, color
+
+
+def _measure(left: _Left, cameras: Sequence[Camera] | None, count: int, merge: bool) -> _Round:
+    """What steps to `count` fewer splats cost, 0 < count < N."""
+    removal, color = _measured(left.scene, cameras)
+    limit = float(np.partition(removal, count - 1)[count - 1]) if merge else -1.0
+    return _Round(left, removal, merging.candidates(left.scene, removal, color, limit))
+
+
+def _take(measured: _Round, count: int) -> _Left:
+    """`count` fewer splats, 0 < count < N, by the cheapest steps."""
+    merged, dropped = _steps(measured, count)
+    stands = measured.left.stands.copy()
+    stands[merged[:, 0]] += stands[merged[:, 1]]
+    gone = np.zeros(len(stands), np.bool_)
+    gone[dropped] = True
+    scene = merging.merge(measured.left.scene, merged)
+    gone_now = np.delete(gone, merged[:, 1])
+    return _Left(scene.take(~gone_now), np.delete(stands, merged[:, 1])[~gone_now])
+
+
+def _steps(measured: _Round, count: int) -> tuple[Rows, Rows]:
+    """Pairs [P, 2] to merge and rows to leave out, `count` in all; no splat twice.
+
+    Where every splat less is worth `price`, splats go whose absence costs less, and a pair is merged if that gains
+    more than leaving out one of both, or both. The price is sought that `count` splats go for.
+    """
+    removal, pairs = measured.removal, measured.pairs.pairs
+    rising = np.argsort(removal, kind="stable")
+    most = min(count, len(removal) - count)
+
+    def merged_for(price: float) -> Rows:
+        gain = price - measured.pairs.cost - np.maximum(price - removal[pairs], 0).sum(axis=1)
+        return pairs[merging.match(pairs, gain, most)]
+
+    low, high = 0, count - 1
+    while len(pairs) and high - low > count // 100:
+        middle = (low + high) // 2
+        chosen = merged_for(float(removal[rising[middle]]))
+        dropped = middle + 1 - np.count_nonzero(np.isin(rising[: middle + 1], chosen))
+        low, high = (low, middle) if len(chosen) + dropped >= count else (middle + 1, high)
+    chosen = merged_for(float(removal[rising[high]]))
+    rest = rising[~np.isin(rising, chosen)]
+    return chosen, rest[: count - len(chosen)]
+
+
+def _pruned(left: _Left, error: float, model_psnr: float, views: int) -> Pruned:
     loss = 10 * math.log10(1 + error * 10 ** (model_psnr / 10))
-    return Pruned(kept, quality.decibels(error), loss, views)
+    return Pruned(left.scene, quality.decibels(error), loss, views, int((left.stands > 1).sum()))
 
 
 def _views(scene: Splats, cameras: Sequence[Camera] | None) -> list[Camera]:

@@ -183,18 +183,20 @@ def transform(
 
 
 def quat_of_matrix(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit quaternion (w, x, y, z) of a proper rotation matrix [3, 3]."""
-    r = rotation
+    """Unit quaternions (w, x, y, z), [..., 4], of proper rotation matrices [..., 3, 3]."""
+    r = np.moveaxis(rotation, (-2, -1), (0, 1))
+    zero = np.zeros(r.shape[2:])
     # The quaternion is the eigenvector of this matrix with the largest eigenvalue (Bar-Itzhack), for any angle.
     k = np.array(
         [
-            [r[0, 0] + r[1, 1] + r[2, 2], 0, 0, 0],
-            [r[2, 1] - r[1, 2], r[0, 0] - r[1, 1] - r[2, 2], 0, 0],
-            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0],
+            [r[0, 0] + r[1, 1] + r[2, 2], zero, zero, zero],
+            [r[2, 1] - r[1, 2], r[0, 0] - r[1, 1] - r[2, 2], zero, zero],
+            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], zero],
             [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1]],
         ]
     )
-    return np.asarray(np.linalg.eigh(k)[1][:, -1], np.float64)  # eigh reads the lower triangle.
+    vectors = np.linalg.eigh(np.moveaxis(k, (0, 1), (-2, -1)))[1]  # eigh reads the lower triangle.
+    return np.asarray(vectors[..., -1], np.float64)
 
 
 def _quat_product(a: NDArray[np.float64], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,8 @@ from scenepress import cli, pruning, quality, scene_ops, significance
 from scenepress.cameras import surround, synthesize
 from scenepress.formats import table
 from scenepress.scene import Splats
-from tests.splat_scenes import with_arrays
+from tests.splat_scenes import assert_same_bits, with_arrays
+from tests.test_merging import halves
 
 SAMPLE = Path("data/samples/still_life.ply")
 
@@ -33,15 +34,43 @@ def test_a_share_is_kept(scene: Splats) -> None:
 
 
 def test_the_rest_keeps_its_order_and_values(scene: Splats) -> None:
-    kept = pruning.to_share(scene, 0.5).scene
+    kept = pruning.to_share(scene, 0.5, merge=False).scene
     rows = {row.tobytes() for row in scene.means}
     assert all(row.tobytes() in rows for row in kept.means)
     place = {row.tobytes(): k for k, row in enumerate(scene.means)}
     assert (np.diff([place[row.tobytes()] for row in kept.means]) > 0).all()
-    first = pruning.to_share(scene, 0.9).scene
+    first = pruning.to_share(scene, 0.9, merge=False).scene
     order, errors = pruning.removal_order(scene)
     np.testing.assert_array_equal(first.means, scene.means[np.sort(order[len(scene) - len(first) :])])
     assert (np.diff(errors) >= 0).all()
+
+
+def test_merging_beats_leaving_out(scene: Splats) -> None:
+    alone, merged = (pruning.to_share(scene, 0.5, merge=merge) for merge in (False, True))
+    assert alone.merged == 0 < merged.merged
+    assert merged.psnr > alone.psnr + 1
+    again = pruning.to_share(scene, 0.5)
+    assert_same_bits(again.scene, merged.scene)
+    assert scene_ops.audit(merged.scene).invalid == 0
+    rows = {row.tobytes() for row in scene.means}
+    assert sum(row.tobytes() not in rows for row in merged.scene.means) <= merged.merged
+
+
+def test_a_scene_of_halves_is_merged_whole(scene: Splats) -> None:
+    twice = halves(scene)
+    assert quality.compare(scene, twice, synthesize(scene, 2, 100), perceptual=False).psnr > 27
+    found = pruning.to_share(twice, 0.5)
+    assert len(found.scene) == len(scene)
+    assert found.psnr > pruning.to_share(twice, 0.5, merge=False).psnr + 10
+    assert found.loss < 0.5
+
+
+def test_equal_splats(scene: Splats) -> None:
+    equal = scene.take(np.full(50, 3))
+    found = pruning.to_share(equal, 0.5)
+    assert len(found.scene) == 25
+    assert scene_ops.audit(found.scene).invalid == 0
+    assert len(pruning.to_share(equal.take(np.arange(2)), 0.5).scene) == 1
 
 
 def test_measured_significance_beats_chance_and_opacity(scene: Splats) -> None:
@@ -105,8 +134,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert told["splats_kept"] == len(left) == round(0.5 * told["splats"])
     assert scene_ops.audit(left).invalid == 0
     assert set(told) == {
-        "source", "output", "splats", "splats_kept", "psnr", "loss_db", "model_psnr", "views", "cameras",
-        "distill_steps", "distill_backend",
+        "source", "output", "splats", "splats_kept", "splats_merged", "psnr", "loss_db", "model_psnr", "views",
+        "cameras", "distill_steps", "distill_backend",
     }  # fmt: skip
 
 

@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_targets.py [--parts targets,pruning,photographs] [--scenes plush,...]
 
 "targets": cameras made up; the file is decoded and its quality record measured anew. "pruning": over the training
-views, judged by held-out photographs (every 8th by name) with both scores; the loss is against the whole scene.
+views, judged by held-out photographs (every 8th by name) and the scene's own renders there, with merging, and with
+both scores without; the loss is against the whole scene. Without photographs: over made-up views, renders alone.
 "photographs": the same for whole files of wanted sizes, encoded for the training views without any training.
 """
 
@@ -15,8 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scenepress import api, photographs, pruning, quality, significance
-from scenepress.codecs import encoder
+from scenepress import api, cameras, photographs, pruning, quality, significance
+from scenepress.codecs import encoder, sensitivity
 from scenepress.formats import table
 from scenepress.learned.train import View
 from scenepress.scene import Camera, Splats
@@ -30,9 +31,10 @@ SCENES = {
 BYTES_PER_SPLAT = (1.5, 4.0, 8.0, 14.0)
 QUALITIES = (28.0, 35.0, 40.0, 47.0, 55.0)
 HOLD_OUT = 8
-KEPT = (0.8, 0.6, 0.4)
+KEPT = (0.8, 0.6, 0.4, 0.2)
 SHARES = (35, 60, 80, 150)
 """Of the raw .ply, as 1 / share; the first has a target."""
+PRUNED = ("plush", "lego", "gsplayer")
 PHOTOGRAPHS = {"plush": (494, 0.0), "lego": (400, 1.0)}
 """Width of the renders in pixels, grey value behind."""
 
@@ -49,7 +51,7 @@ def main() -> None:
         scene = table.read(DATA / "splats" / path)
         if "targets" in parts:
             measure_targets(name, scene)
-        if "pruning" in parts and name in PHOTOGRAPHS:
+        if "pruning" in parts and name in PRUNED:
             measure_pruning(name, scene)
         if "photographs" in parts and name in PHOTOGRAPHS:
             measure_photographs(name, scene, (DATA / "splats" / path).stat().st_size)
@@ -139,21 +141,31 @@ def views_of(name: str) -> tuple[list[Camera], list[View], tuple[float, float, f
 
 
 def measure_pruning(name: str, scene: Splats) -> None:
-    """Loss of pruning by removal error and by the global score."""
-    training, held_out, rear = views_of(name)
-    whole = against(scene, held_out, rear)
-    order = np.argsort(significance.global_score(significance.measure(scene, training), scene))
+    """Loss of pruning with merging, by removal error alone and by the global score."""
+    training: list[Camera] | None = None
+    held_out, rear = list[View](), (0.0, 0.0, 0.0)
+    if name in PHOTOGRAPHS:
+        training, held_out, rear = views_of(name)
+    views = [view.camera for view in held_out] or cameras.synthesize(scene, pruning.VIEWS, pruning.WIDTH)
+    seen = training or cameras.surround(scene, sensitivity.SYNTHETIC_VIEWS, sensitivity.SYNTHETIC_WIDTH)
+    whole = against(scene, held_out, rear) if held_out else None
+    order = np.argsort(significance.global_score(significance.measure(scene, seen), scene))
     for share in KEPT:
         by_score = scene.take(np.sort(order[len(scene) - round(share * len(scene)) :]))
+        found = pruning.to_share(scene, share, training)
         for method, kept in (
-            ("removal error", pruning.to_share(scene, share, training).scene),
+            ("merging", found.scene),
+            ("removal error", pruning.to_share(scene, share, training, merge=False).scene),
             ("global score", by_score),
         ):
-            psnr = against(kept, held_out, rear)
+            renders = quality.compare(scene, kept, views, background=rear, perceptual=False).psnr
+            psnr = against(kept, held_out, rear) if held_out else None
             harness.record("targets", {
                 "case": "pruning", "scene": name, "method": method, "splats": len(scene), "kept": len(kept),
-                "share": share, "photo_psnr": whole, "pruned_psnr": psnr, "loss_db": whole - psnr,
-                "target_db": 0.1 if share == 0.6 and method == "removal error" else None,
+                "merged": found.merged if method == "merging" else 0, "share": share, "renders_psnr": renders,
+                "photo_psnr": whole, "pruned_psnr": psnr,
+                "loss_db": None if whole is None or psnr is None else whole - psnr,
+                "target_db": 0.1 if share == 0.6 and method == "merging" and held_out else None,
             })  # fmt: skip
 
 

@@ -141,9 +141,11 @@ TABLES = (
           (text("scene"), number("wanted_psnr", "wanted dB", 1), number("psnr", "PSNR", 3),
            number("bytes", "bytes", 0), number("trials", "trials", 0), number("codings", "codings", 0),
            number("encode_s", "s", 1), text("met", "met"))),
-    Table("Pruning", "targets", "Without training, over the training views; PSNR against held-out photographs.",
+    Table("Pruning", "targets", "Without training, over the training views (made-up ones where there are none); "
+          "PSNR against renders of the source and held-out photographs.",
           case("pruning"), ("scene", "method", "share"),
-          (text("scene"), text("method"), number("share", "kept", 1), number("photo_psnr", "PSNR before", 2),
+          (text("scene"), text("method"), number("share", "kept", 1), number("merged", "merged", 0),
+           number("renders_psnr", "PSNR to renders", 2), number("photo_psnr", "PSNR before", 2),
            number("pruned_psnr", "after", 2), number("loss_db", "loss, dB", 3),
            number("target_db", "target", 1)), Goal("loss_db", "target_db", at_most=True)),
     Table("Compression against photographs", "targets", "Without training; `--target-mb` of a share of the raw "
