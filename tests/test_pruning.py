@@ -57,12 +57,14 @@ def test_merging_beats_leaving_out(scene: Splats) -> None:
 
 
 def test_a_scene_of_halves_is_merged_whole(scene: Splats) -> None:
-    twice = halves(scene)
-    assert quality.compare(scene, twice, synthesize(scene, 2, 100), perceptual=False).psnr > 27
+    few = scene.take(slice(None, None, 10))
+    # Faint ones: opaque halves are broader together than the whole, for what shows is 1 - (1 - opacity)^2.
+    faint = with_arrays(few, opacity_logits=np.minimum(few.opacity_logits, np.float32(-3)))
+    twice = halves(faint)
     found = pruning.to_share(twice, 0.5)
-    assert len(found.scene) == len(scene)
+    assert len(found.scene) == len(faint)
     assert found.psnr > pruning.to_share(twice, 0.5, merge=False).psnr + 10
-    assert found.loss < 0.5
+    assert found.loss < 0.1
 
 
 def test_equal_splats(scene: Splats) -> None:
