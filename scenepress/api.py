@@ -24,6 +24,8 @@ Progress = Callable[[str, float], None]
 """Told what is being done and the fraction done, in [0, 1], now and then."""
 
 MEASURED_VIEWS, MEASURED_WIDTH = 4, 400
+COMPARED_VIEWS = 16
+"""To tell which of two files is better: a few views are a matter of luck."""
 """How many views `compress` renders for the quality record, and how wide synthesised ones are."""
 
 
@@ -119,6 +121,7 @@ def compress(
         scene,
         plan,
         lambda data: measure_quality(scene, decompress(data), cameras).psnr,
+        lambda data: measure_quality(scene, decompress(data), cameras, views=COMPARED_VIEWS).psnr,
         lambda what, done: report(what, share * done),
     )
     if measure and len(scene):
@@ -207,8 +210,9 @@ def is_press(path: PathLike) -> bool:
 
 
 def measure_quality(
-    source: Splats, decoded: Splats, cameras: Sequence[Camera] | None, progress: Progress | None = None
-) -> metadata.Quality:
+    source: Splats, decoded: Splats, cameras: Sequence[Camera] | None, progress: Progress | None = None,
+    *, views: int = MEASURED_VIEWS,
+) -> metadata.Quality:  # fmt: skip
     """The quality record: a few views of `source` against the same views of `decoded`.
 
     Args:
@@ -216,14 +220,12 @@ def measure_quality(
         decoded: what became of it.
         cameras: evenly chosen from these; None: synthesised from `source`.
         progress: told how far the work is.
+        views: how many; all cameras if there are fewer.
     """
     from scenepress.cameras import synthesize
     from scenepress.quality import compare
 
-    if cameras:
-        chosen = choose(cameras, MEASURED_VIEWS)
-    else:
-        chosen = list(synthesize(source, MEASURED_VIEWS, MEASURED_WIDTH))
+    chosen = choose(cameras, views) if cameras else synthesize(source, views, MEASURED_WIDTH)
     comparison = compare(source, decoded, chosen, perceptual=False, progress=progress)
     return metadata.Quality(
         psnr=comparison.psnr,

@@ -140,7 +140,7 @@ def prune(command: cli.Prune) -> None:
     checks.require_writable(command.output)
     distill_options.require_sense(command)
     if (command.keep is None) == (command.max_loss_db is None):
-        raise UsageError("prune: give --keep SHARE or --max-loss-db DB")
+        raise UsageError("prune: give one of --keep SHARE and --max-loss-db DB")
     if command.keep is not None and not 0 < command.keep <= 1:
         raise UsageError(f"--keep {command.keep:g}: must be above 0, and at most 1")
     if command.max_loss_db is not None and not 0 < command.max_loss_db <= MAX_LOSS:
@@ -192,6 +192,9 @@ def _pruned(
         with checks.progress() as progress:
             restored = distillation.restore(found.scene, scene, plan, cameras, progress)
         judged = pruning.judge(scene, restored, cameras, model_psnr=model)
+        if plan.photographs is None and judged.loss > found.loss:
+            cli.warn(f"training for {plan.steps} steps did not pay: what is written is untrained")
+            return found
         found = dataclasses.replace(judged, merged=found.merged)
     return found
 

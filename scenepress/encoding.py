@@ -88,13 +88,14 @@ class Plan:
     """Its count is that of the source."""
 
 
-def encode(scene: Splats, plan: Plan, judge: Judge, progress: Progress) -> bytes:
+def encode(scene: Splats, plan: Plan, judge: Judge, compare: Judge, progress: Progress) -> bytes:
     """The file, without a quality record.
 
     Args:
         scene: see api.compress.
         plan: see Plan.
-        judge: PSNR of a file against the scene, in dB.
+        judge: PSNR of a file against the scene, in dB, as its quality record will have it.
+        compare: the same over more views, to tell which of two files is better.
         progress: told how far the work is.
     """
     if plan.preset == "lossless":
@@ -113,7 +114,7 @@ def encode(scene: Splats, plan: Plan, judge: Judge, progress: Progress) -> bytes
     if plan.goal != NOTHING and len(scene):
         settings = dataclasses.replace(settings, name="")  # A point of its own between the presets.
     if plan.distill is not None and len(scene):
-        return _encode_distilled(scene, plan.distill, plan, settings, judge, progress)
+        return _encode_distilled(scene, plan.distill, plan, settings, judge, compare, progress)
     return _encode_once(_Source(scene, settings), plan.goal, plan, judge, progress)
 
 
@@ -153,8 +154,9 @@ def _encode_once(source: _Source, goal: Goal, plan: Plan, judge: Judge, progress
 
 
 def _encode_distilled(
-    scene: Splats, distill: Distillation, plan: Plan, settings: Settings, judge: Judge, progress: Progress
-) -> bytes:
+    scene: Splats, distill: Distillation, plan: Plan, settings: Settings, judge: Judge, compare: Judge,
+    progress: Progress,
+) -> bytes:  # fmt: skip
     """The better of the file of the trained scene and that of the scene itself."""
     from scenepress import distillation
     from scenepress.codecs import sensitivity
@@ -164,39 +166,42 @@ def _encode_distilled(
         settings = dataclasses.replace(settings, psnr=goal.psnr)
     if goal.bytes is not None:
         room = max(1, goal.bytes - _record_bytes() - len(metadata.encode(plan.description)))
-    found = distillation.distill(
-        scene, distill, settings, plan.cameras, room, lambda what, done: progress(what, 0.9 * done)
-    )
-    progress("coding", 0.9)
-    trained = _Source(found.scene, found.settings, found.sensitivities, found.settings.psnr, found.lattices)
-    data: bytes | None = None
-    try:
-        data = _encode_once(trained, goal, plan, judge, _silent)
-    except TargetError:
-        if goal.psnr is None:
-            raise
+    data, told = None, _NOTHING_TOLD
+    with contextlib.suppress(TargetError):  # Left to the encoder alone, which trims and can be smaller.
+        found = distillation.distill(
+            scene, distill, settings, plan.cameras, room, lambda what, done: progress(what, 0.9 * done)
+        )
+        progress("coding", 0.9)
+        trained = _Source(found.scene, found.settings, found.sensitivities, found.settings.psnr, found.lattices)
+        data, told = _encode_quietly(trained, goal, plan, judge)
     progress("comparing", 0.95)
-    if data is not None and distill.photographs is not None:
-        return data  # Renders of the source are no measure of it.
-    plain = _Source(scene, settings, sensitivity.measure(scene, plan.cameras))
-    return _better(data, plain, distill.steps, plan, judge)
+    if data is None or distill.photographs is None:  # Else renders of the source are no measure of it.
+        plain = _Source(scene, settings, sensitivity.measure(scene, plan.cameras))
+        better = _better(data, plain, plan, judge, compare)
+        if better is not None:
+            _warn_of_distillation(distill.steps)
+            return better
+    assert data is not None
+    _tell(told)
+    return data
 
 
-def _better(data: bytes | None, plain: _Source, steps: int, plan: Plan, judge: Judge) -> bytes:
-    """`data`, unless there is none or a file of the scene as it is, of the same quality or size, is better."""
+def _better(data: bytes | None, plain: _Source, plan: Plan, judge: Judge, compare: Judge) -> bytes | None:
+    """A file of the scene as it is, if `data` is none, or a worse one of the same quality or size."""
     goal = plan.goal
     if data is None:
-        _warn_of_distillation(steps)
         return _encode_once(plain, goal, plan, judge, _silent)
     alike = goal if goal.psnr is not None else Goal(len(data) + _record_bytes(), None)
     other, told = _encode_quietly(plain, alike, plan, judge)
-    if other is None or (len(data) <= len(other) if goal.psnr is not None else judge(data) >= judge(other)):
-        return data
-    _warn_of_distillation(steps)
+    if other is None or (len(data) <= len(other) if goal.psnr is not None else compare(data) >= compare(other)):
+        return None
     if alike != goal:
         return _encode_once(plain, goal, plan, judge, _silent)
     _tell(told)
     return other
+
+
+_NOTHING_TOLD: list[warnings.WarningMessage] = []
 
 
 def _encode_quietly(

@@ -160,7 +160,7 @@ def test_distillation_pays() -> None:
     assert told == sorted(told)
     before = api.measure_quality(scene, api.decompress(plain), None).psnr
     after = api.measure_quality(scene, api.decompress(data), None).psnr
-    assert after > before + 1.5
+    assert after > before + 1.2
 
 
 def trained(scene: Splats, plan: Distillation, progress: distillation.Progress = lambda *_: None) -> Splats:
@@ -265,8 +265,8 @@ def test_where_it_does_not_pay_the_plain_file_is_written() -> None:
 @pytest.mark.parametrize(
     ("goal", "told"),
     [
-        ({"target_psnr": 48.0}, ["file 1", "distillation", "file 2"]),
-        ({"target_bytes": 20_000}, ["file 1", "distillation", "file 3"]),
+        ({"target_psnr": 48.0}, ["file 2", "distillation"]),
+        ({"target_bytes": 20_000}, ["file 3", "distillation"]),
     ],
 )
 def test_for_comparison_nothing_is_done_twice(
@@ -508,3 +508,26 @@ def test_a_checkpoint_that_is_not_there_is_told(source: Path, capsys: pytest.Cap
     words = ("--distill", "5", "--checkpoint", missing, "--resume")
     assert run("compress", source, "-o", source.with_name("out.press"), *words) == 1
     assert "none.npz" in capsys.readouterr().err
+
+
+def test_sizes_that_training_cannot_aim_for_are_left_to_the_encoder() -> None:
+    scene = cloud(1000, 1)
+    with pytest.warns(LossWarning, match="did not pay"):
+        data = api.compress(scene, target_bytes=1500, distill=Distillation(4))
+    assert len(data) <= 1500
+
+
+@pytest.mark.parametrize("what", [NotImplementedError, RuntimeError])
+def test_features_of_zip_files_that_python_lacks_are_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: type[Exception]
+) -> None:
+    scene, path = cloud(100, 0), tmp_path / "work.npz"
+    plan = Distillation(20, checkpoint=path)
+    api.compress(scene, "small", distill=plan, measure=False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise what("compression method")
+
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(FormatError, match=r"work\.npz"):
+        api.compress(scene, "small", distill=dataclasses.replace(plan, resume=True), measure=False)

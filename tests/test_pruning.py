@@ -144,8 +144,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "give --keep SHARE or --max-loss-db DB"),
-        ("--keep 0.5 --max-loss-db 1", "give --keep SHARE or --max-loss-db DB"),
+        ("", "give one of --keep SHARE and --max-loss-db DB"),
+        ("--keep 0.5 --max-loss-db 1", "give one of --keep SHARE and --max-loss-db DB"),
         ("--keep 0", "must be above 0"),
         ("--keep nan", "must be above 0"),
         ("--max-loss-db -1", "must be above 0"),

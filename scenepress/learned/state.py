@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -111,7 +112,7 @@ def is_checkpoint(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             return {"version.npy", "run.npy", "step.npy"} <= set(file.namelist())
-    except (zipfile.BadZipFile, ValueError):
+    except (zipfile.BadZipFile, ValueError, RuntimeError):  # What zipfile says of features it lacks.
         return False
 
 
@@ -140,7 +141,10 @@ def load(stream: BinaryIO, run: str, where: str, most: int) -> State:
         if str(arrays["run"]) != run:
             raise FormatError(f"{where}: a checkpoint of another scene, other photographs or settings")
         return _state(arrays, where)
-    except (KeyError, ValueError, TypeError, EOFError, OSError, MemoryError, zipfile.BadZipFile) as error:
+    except (
+        KeyError, ValueError, TypeError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # fmt: skip
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{where}: not a checkpoint of training, or a damaged one: {str(error)[:80]}") from None
