@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import allocation, container
+from scenepress import allocation, container, merging
 from scenepress.allocation import Sensitivities
 from scenepress.codecs import encoder, placement, rates, reconstruction, sensitivity
 from scenepress.codecs.presets import Settings
 from scenepress.errors import BitstreamError
-from scenepress.learned.distill import Coded, Memory
+from scenepress.learned.distill import Coded, Fewer, Memory
 from scenepress.scene import Camera, Splats
 from scenepress.stages import parameters, rotation
 from scenepress.stages.parameters import Parameters
@@ -62,24 +62,37 @@ class Lossy:
     wanted: float | None
     """Bytes of the file; None: the nominal quality stays as it is."""
 
-    def fewer(self, scene: Splats, done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
-        """Those that are missed more than their bits are worth; the standard rises from round to round.
+    def fewer(self, scene: Splats, done: float, memory: Memory) -> Fewer:
+        """Those that are missed more than their bits are worth, and one for two that nearly coincide where that
+        gains more; the standard rises from round to round.
 
         All, once what is left would be coded finer by HEADROOM than the file was to be: its bits had better go to
         more splats.
         """
-        views = self.views[:: -(-len(self.views) // ROUND_VIEWS)] if self.views else None
-        sens = sensitivity.measure(scene, views)
+        sens = self._measure(scene)
         limit = self.settings.prune * self.strength**done * encoder.delta_of(self.settings, len(scene)) ** 2
-        kept = sens.removal > limit
+        stays = sens.removal > limit
         start = fine = self.settings.psnr
         if self.wanted is not None and memory:
             quick = dataclasses.replace(self._whole(float(memory["psnr"])), learned=False)
             fine, _ = nominal(scene, sens, quick, self.wanted, quick.psnr)
-        if self.settings.keep_order or not kept.any() or fine > start + HEADROOM:
-            kept[:] = True
         numbers = {"psnr": np.array(fine), "price": np.array(1.0)}
-        return kept, {**_remembered(sens.take(np.flatnonzero(kept))), **numbers}
+        if self.settings.keep_order or not stays.any() or fine > start + HEADROOM:
+            everything, nothing = np.ones(len(scene), np.bool_), np.zeros(len(scene), np.bool_)
+            return Fewer(everything, scene, nothing, {**_remembered(sens), **numbers})
+        found = merging.candidates(scene, sens.removal, sens.color, limit)
+        pairs = merging.worthwhile(found, sens.removal, limit, len(scene))
+        merged = merging.merge(scene, pairs)
+        stays[pairs[:, 0]], stays[pairs[:, 1]] = True, False
+        changed = np.zeros(len(scene), np.bool_)
+        changed[pairs[:, 0]] = True
+        left = merged.take(np.delete(stays, pairs[:, 1]))
+        sens = self._measure(left) if len(pairs) else sens.take(np.flatnonzero(stays))
+        return Fewer(stays, left, changed[stays], {**_remembered(sens), **numbers})
+
+    def _measure(self, scene: Splats) -> Sensitivities:
+        views = self.views[:: -(-len(self.views) // ROUND_VIEWS)] if self.views else None
+        return sensitivity.measure(scene, views)
 
     def _whole(self, psnr: float) -> Settings:
         return dataclasses.replace(self.settings, prune=0.0, psnr=psnr)
@@ -175,9 +188,9 @@ class Whole:
     settings = Settings(psnr=math.inf)
     """For names of runs."""
 
-    def fewer(self, scene: Splats, _done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
+    def fewer(self, scene: Splats, _done: float, memory: Memory) -> Fewer:
         """All stay."""
-        return np.ones(len(scene), np.bool_), memory
+        return Fewer(np.ones(len(scene), np.bool_), scene, np.zeros(len(scene), np.bool_), memory)
 
     def remembers(self, memory: Memory, _scene: Splats) -> bool:
         """Nothing."""

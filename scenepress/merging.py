@@ -86,6 +86,21 @@ def candidates(scene: Splats, removal: F64, color: F64, limit: float) -> Candida
     return Candidates(np.concatenate([p.pairs for p in parts]), np.concatenate([p.cost for p in parts]))
 
 
+def worthwhile(found: Candidates, removal: F64, price: float, most: int) -> Rows:
+    """Pairs [P, 2] to merge where every splat less is worth `price`, most gain first; none shares a row.
+
+    The gain of a pair is next to leaving out one of both, or both, where that costs less than the price.
+
+    Args:
+        found: see candidates().
+        removal: float64 [N], as Sensitivities.
+        price: mean squared error.
+        most: pairs.
+    """
+    gain = price - found.cost - np.maximum(price - removal[found.pairs], 0).sum(axis=1)
+    return found.pairs[match(found.pairs, gain, most)]
+
+
 def merge(scene: Splats, pairs: Rows) -> Splats:
     """The scene with one splat for each of the pairs, at the place of its first; the others stay as they are.
 

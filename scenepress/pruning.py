@@ -227,16 +227,15 @@ def _steps(measured: _Round, count: int) -> tuple[Rows, Rows]:
     Where every splat less is worth `price`, splats go whose absence costs less, and a pair is merged if that gains
     more than leaving out one of both, or both. The price is sought that `count` splats go for.
     """
-    removal, pairs = measured.removal, measured.pairs.pairs
+    removal = measured.removal
     rising = np.argsort(removal, kind="stable")
     most = min(count, len(removal) - count)
 
     def merged_for(price: float) -> Rows:
-        gain = price - measured.pairs.cost - np.maximum(price - removal[pairs], 0).sum(axis=1)
-        return pairs[merging.match(pairs, gain, most)]
+        return merging.worthwhile(measured.pairs, removal, price, most)
 
     low, high = 0, count - 1
-    while len(pairs) and high - low > count // 100:
+    while len(measured.pairs.cost) and high - low > count // 100:
         middle = (low + high) // 2
         chosen = merged_for(float(removal[rising[middle]]))
         dropped = middle + 1 - np.count_nonzero(np.isin(rising[: middle + 1], chosen))

@@ -12,11 +12,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from scenepress import api, cli, container, distill_views, distillation, pruning, scene_ops
+from scenepress import api, cli, container, distill_views, distillation, pruning, quality, scene_ops
 from scenepress.cameras import synthesize
 from scenepress.codecs import encoder, rates, reconstruction, sensitivity, splats
 from scenepress.codecs.presets import PRESETS, Settings
-from scenepress.distill_codec import Whole
+from scenepress.distill_codec import Lossy, Whole
 from scenepress.distillation import Distillation
 from scenepress.errors import FormatError, LossWarning, TrainingError
 from scenepress.formats import table
@@ -165,6 +165,24 @@ def test_distillation_pays() -> None:
 
 def trained(scene: Splats, plan: Distillation, progress: distillation.Progress = lambda *_: None) -> Splats:
     return distillation.distill(scene, plan, LOW, None, None, progress).scene
+
+
+def test_splats_that_nearly_coincide_become_one() -> None:
+    scene = random_splats(600, 1, seed=5)
+    halves = dataclasses.replace(scene, opacity_logits=scene.opacity_logits - np.float32(0.7))
+    both = Splats(**{
+        name: np.concatenate([getattr(halves, name)] * 2)
+        for name in ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
+    })  # fmt: skip
+    found = Lossy(dataclasses.replace(LOW, psnr=45.0), None, 3.0, None).fewer(both, 1.0, {})
+    assert found.changed.any()
+    assert found.stays.sum() == len(found.scene) == len(found.changed) == len(found.memory["removal"])
+    same = both.take(found.stays).take(~found.changed)
+    assert_same_bits(found.scene.take(~found.changed), same)
+    left_out = pruning.to_share(both, len(found.scene) / len(both), merge=False).scene
+    views = synthesize(both, 4, 120)
+    merged, less = (quality.compare(both, some, views, perceptual=False).psnr for some in (found.scene, left_out))
+    assert len(left_out) == len(found.scene) and merged > less + 0.5
 
 
 def test_the_same_seed_gives_the_same_scene_and_another_another() -> None:

@@ -55,11 +55,24 @@ Memory = dict[str, NDArray[np.float64]]
 """What a codec remembers from one call to the next, by name; arrays of finite numbers."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Fewer:
+    """What a round leaves of a scene."""
+
+    stays: NDArray[np.bool_]
+    """[N]: which splats stay."""
+    scene: Splats
+    """[M]: those that stay, in their order, some of them changed."""
+    changed: NDArray[np.bool_]
+    """[M]: which; the others have the values that they had."""
+    memory: Memory
+
+
 class Coder(Protocol):
     """What distillation must know of the codec. Answers depend on the arguments alone: a run can be resumed."""
 
-    def fewer(self, scene: Splats, done: float, memory: Memory) -> tuple[NDArray[np.bool_], Memory]:
-        """Which splats stay, [N], in the round that ends the share `done` of all; and what to remember.
+    def fewer(self, scene: Splats, done: float, memory: Memory) -> Fewer:
+        """What stays in the round that ends the share `done` of all, and what to remember.
 
         memory: from the round before; empty in the first.
         """
@@ -151,8 +164,7 @@ def distill(
     while len(state) and state.step < settings.steps:
         step = state.step
         if step in rounds:
-            stays, state.memory = coder.fewer(now(), rounds[step], state.memory)
-            keep(state, stays)
+            _leave(state, coder.fewer(now(), rounds[step], state.memory))
         if step in fixes:
             state.memory = coder.fix(now(), state.memory)
         if not offsets or step in rounds or step in fixes or step % settings.refresh == 0:
@@ -166,6 +178,16 @@ def distill(
         if progress is not None:
             progress(f"distilling, {len(state):,} splats", state.step / settings.steps)
     return state
+
+
+def _leave(state: State, found: Fewer) -> None:
+    """Splats that are changed begin with moments of 0."""
+    keep(state, found.stays)
+    for name in NAMES:
+        state.values[name][found.changed] = getattr(found.scene, name)[found.changed]
+        for moments in (state.first, state.second):
+            moments[name][found.changed] = 0
+    state.memory = found.memory
 
 
 def _recode(state: State, coded: Coded) -> tuple[dict[str, F32], Mapping[str, F32]]:
