@@ -2,7 +2,8 @@
 
 Two Gaussians become the one of their common mean and covariance (moment matching, as in hierarchical mixtures:
 J. Goldberger and S. Roweis, "Hierarchical clustering of a mixture model", 2004), weighted by how much they cover:
-optical depth times area. The optical depths add up, so that two halves of a splat give it back.
+optical depth times area. It hides as much as both did: opacity times area, less what both hide. Where that would
+need more than full opacity, the splat grows instead, but less than would make it up (GROWTH).
 """
 
 from __future__ import annotations
@@ -33,6 +34,18 @@ Source: plush and gsplayer pruned to 60%, 1% of the splats merged at a time and 
 said 0.01 to 0.6 of the cheaper: 0.15 to 2.5 of it was there, 1.2 to 2.5 times the root for most. Little of the
 error of likely pairs is that of shapes: opacities add up otherwise than Gaussians, and thickness shows aside.
 """
+OPAQUE = 0.999
+"""The most opaque that a merged splat becomes."""
+APART = 0.1
+"""By what share one splat hides more than two apart from each other did: holes show more than what is too much."""
+GROWTH = 0.38
+"""Power of the opacity that would be needed beyond OPAQUE with which squared scales grow: splats behind fill what
+is then missing, while nothing takes back what stands out at silhouettes.
+
+Source of both: PSNR of gsplayer (30 and 60% kept), lego (40 and 60%) and plush (40%) over steps of 0.02 and
+0.08. Next to optical depths that add up, it is worth 1.4 to 2.4 dB on lego and
+plush and 6 on gsplayer.
+"""
 CHUNK = 1 << 14
 """Pairs that are looked at together: what is worked out fits in caches."""
 LOGITS = (-30.0, 15.0)
@@ -62,6 +75,8 @@ class _Shapes:
     """[N, 2, 3]: the two longest axes, unit vectors: most of what is seen of a flat splat is seen from above."""
     depth: F64
     """[N]: optical depth in the middle, -ln(1 - opacity)."""
+    area: F64
+    """[N]: proportional to what is seen, as the mean over all directions."""
     mass: F64
     """[N]: optical depth times area; 0 for what takes no part."""
 
@@ -125,12 +140,14 @@ def merge(scene: Splats, pairs: Rows) -> Splats:
     axes[:, :, 0] *= np.sign(np.linalg.det(axes))[:, None]
     variances = np.maximum(variances, np.maximum(THIN * variances[:, 2:], 1e-200))
     area = np.sqrt(np.maximum(_area_squared(variances), 1e-300))
-    depth = shapes.mass.reshape(-1, 2).sum(1) / area
+    opacity = _hidden(shapes, away) / area
+    variances *= (np.maximum(opacity / OPAQUE, 1) ** GROWTH)[:, None]
+    opacity = np.clip(opacity, 1e-300, OPAQUE)
     changed = {
         "means": means,
         "quats": scene_ops.quat_of_matrix(axes),
         "log_scales": np.minimum(0.5 * np.log(variances), scene_ops.MAX_LOG_SCALE),
-        "opacity_logits": np.clip(_logit(depth), *LOGITS),
+        "opacity_logits": np.clip(np.log(opacity / (1 - opacity)), *LOGITS),
         "sh0": np.einsum("pk,pkc->pc", share, scene.sh0[pairs].astype(np.float64)),
         "shN": np.einsum("pk,pkjc->pjc", share, scene.shN[pairs].astype(np.float64)),
     }
@@ -172,12 +189,12 @@ def _shapes(scene: Splats) -> _Shapes:
         variances = np.exp(2 * np.clip(logs, -200, scene_ops.MAX_LOG_SCALE))
         turns = rotation_matrices(scene.quats.astype(np.float64))
         depth = np.logaddexp(0, np.clip(scene.opacity_logits.astype(np.float64), *LOGITS))
-        mass = depth * np.sqrt(_area_squared(variances))
+        area = np.sqrt(_area_squared(variances))
         visible = valid & (scene.opacity_logits > LOGITS[0])
     long = np.argsort(-logs, axis=1, kind="stable")[:, :2]
     plane = np.take_along_axis(turns.transpose(0, 2, 1), long[:, :, None], 1)
     covariances = (turns * variances[:, None, :]) @ turns.transpose(0, 2, 1)
-    return _Shapes(means, covariances, plane, depth, np.where(visible, mass, 0.0))
+    return _Shapes(means, covariances, plane, depth, area, np.where(visible, depth * area, 0.0))
 
 
 def _area_squared(variances: F64) -> F64:
@@ -186,10 +203,21 @@ def _area_squared(variances: F64) -> F64:
     return np.asarray(x * y + y * z + z * x)
 
 
-def _logit(depth: F64) -> F64:
-    """Opacity before the sigmoid, of an optical depth."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(depth + np.log(-np.expm1(-depth)))
+def _hidden(shapes: _Shapes, away: F64) -> F64:
+    """[P] opacity times area that one splat should have, of pairs of [2 P] shapes that are `away`, [P, 3].
+
+    It is what both have, less what both hide, and up to APART more where they differ.
+    """
+    plane = shapes.plane[::2]
+    one, two = (plane @ shapes.covariances[k::2] @ plane.transpose(0, 2, 1) for k in (0, 1))
+    along = np.einsum("pij,pj->pi", plane, away)
+    both = _overlap(one, two, along)
+    sizes = [np.sqrt(np.maximum(_determinant(c), 1e-300)) for c in (one, two)]
+    alpha = -np.expm1(-shapes.depth).reshape(-1, 2)
+    alone = alpha * shapes.area.reshape(-1, 2)
+    twice = np.minimum(alone[:, 0] * alpha[:, 1] * both / sizes[0], 0.9 * alone.min(1))
+    likeness = 2 * both / np.sqrt(sizes[0] * sizes[1])
+    return np.asarray((1 + APART * (1 - likeness)) * (alone.sum(1) - twice))
 
 
 def _shares(mass: F64) -> F64:

@@ -182,7 +182,8 @@ def test_splats_that_nearly_coincide_become_one() -> None:
     left_out = pruning.to_share(both, len(found.scene) / len(both), merge=False).scene
     views = synthesize(both, 4, 120)
     merged, less = (quality.compare(both, some, views, perceptual=False).psnr for some in (found.scene, left_out))
-    assert len(left_out) == len(found.scene) and merged > less + 0.5
+    assert len(left_out) == len(found.scene)
+    assert merged > less + 0.5
 
 
 def test_the_same_seed_gives_the_same_scene_and_another_another() -> None:

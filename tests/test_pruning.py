@@ -63,7 +63,7 @@ def test_a_scene_of_halves_is_merged_whole(scene: Splats) -> None:
     twice = halves(faint)
     found = pruning.to_share(twice, 0.5)
     assert len(found.scene) == len(faint)
-    assert found.psnr > pruning.to_share(twice, 0.5, merge=False).psnr + 10
+    assert found.psnr > pruning.to_share(twice, 0.5, merge=False).psnr + 8
     assert found.loss < 0.1
 
 
