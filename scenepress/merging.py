@@ -9,6 +9,8 @@ need more than full opacity, the splat grows instead, but less than would make i
 from __future__ import annotations
 
 import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +73,10 @@ class _Shapes:
     means: F64
     covariances: F64
     """[N, 3, 3]."""
+    factors: F64
+    """[N, 3, 3]: the covariances are these times their own transposes."""
+    long: F64
+    """[N, 2]: variances along the two longest axes."""
     plane: F64
     """[N, 2, 3]: the two longest axes, unit vectors: most of what is seen of a flat splat is seen from above."""
     depth: F64
@@ -95,7 +101,12 @@ def candidates(scene: Splats, removal: F64, color: F64, limit: float) -> Candida
     """
     shapes = _shapes(scene)
     near = _neighbours(shapes) if limit > 0 else np.zeros((0, 2), np.intp)
-    parts = [_cheap(scene, shapes, near[k : k + CHUNK], removal, color, limit) for k in range(0, len(near), CHUNK)]
+
+    def chosen(start: int) -> Candidates:
+        return _cheap(scene, shapes, near[start : start + CHUNK], removal, color, limit)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = list(pool.map(chosen, range(0, len(near), CHUNK)))
     if not parts:
         return Candidates(np.zeros((0, 2), np.intp), np.zeros(0))
     return Candidates(np.concatenate([p.pairs for p in parts]), np.concatenate([p.cost for p in parts]))
@@ -193,8 +204,10 @@ def _shapes(scene: Splats) -> _Shapes:
         visible = valid & (scene.opacity_logits > LOGITS[0])
     long = np.argsort(-logs, axis=1, kind="stable")[:, :2]
     plane = np.take_along_axis(turns.transpose(0, 2, 1), long[:, :, None], 1)
-    covariances = (turns * variances[:, None, :]) @ turns.transpose(0, 2, 1)
-    return _Shapes(means, covariances, plane, depth, area, np.where(visible, depth * area, 0.0))
+    factors = turns * np.sqrt(variances)[:, None, :]
+    covariances = factors @ factors.transpose(0, 2, 1)
+    widest = np.take_along_axis(variances, long, 1)
+    return _Shapes(means, covariances, factors, widest, plane, depth, area, np.where(visible, depth * area, 0.0))
 
 
 def _area_squared(variances: F64) -> F64:
@@ -208,9 +221,9 @@ def _hidden(shapes: _Shapes, away: F64) -> F64:
 
     It is what both have, less what both hide, and up to APART more where they differ.
     """
-    plane = shapes.plane[::2]
-    one, two = (plane @ shapes.covariances[k::2] @ plane.transpose(0, 2, 1) for k in (0, 1))
-    along = np.einsum("pij,pj->pi", plane, away)
+    plane = shapes.plane[::2].reshape(-1, 6).T
+    along = np.stack([_dot(plane[k : k + 3], away.T) for k in (0, 3)])
+    one, two = _own(shapes, np.arange(0, len(shapes.depth), 2)), _seen(plane, shapes.factors[1::2])
     both = _overlap(one, two, along)
     sizes = [np.sqrt(np.maximum(_determinant(c), 1e-300)) for c in (one, two)]
     alpha = -np.expm1(-shapes.depth).reshape(-1, 2)
@@ -276,18 +289,20 @@ def _costs(shapes: _Shapes, pairs: Rows, removal: F64, color: F64) -> tuple[F64,
     a, b = pairs.T
     share = _shares(shapes.mass[pairs])
     away = shapes.means[a] - shapes.means[b]
-    whole = _mixed(share, shapes.covariances[pairs], away)
-    trace = np.trace(whole, axis1=1, axis2=2)
-    area = np.sqrt(np.maximum(0.5 * (trace**2 - np.einsum("pij,pij->p", whole, whole)), 1e-12 * trace**2))
-    plane = shapes.plane[a]
-    one, two = (plane @ shapes.covariances[rows] @ plane.transpose(0, 2, 1) for rows in (a, b))
-    both = plane @ whole @ plane.transpose(0, 2, 1)
-    along = np.einsum("pij,pj->pi", plane, away)
+    plane = shapes.plane[a].reshape(-1, 6).T
+    along = np.stack([_dot(plane[k : k + 3], away.T) for k in (0, 3)])
+    one, two = _own(shapes, a), _seen(plane, shapes.factors[b])
+    both = _mixed_seen(share, one, two, along)
+    # Area of the mixture in space: of its covariance C, the root of half of trace(C)^2 - sum(C^2).
+    whole = _mixed(share, shapes.covariances[pairs], away).reshape(-1, 9).T
+    trace = whole[0] + whole[4] + whole[8]
+    area = np.sqrt(np.maximum(0.5 * (trace**2 - _dot(whole, whole)), 1e-12 * trace**2))
     depth_a, depth_b, depth = shapes.depth[a], shapes.depth[b], shapes.mass[pairs].sum(1) / area
-    aa, bb, mm = (d * d * _overlap(c, c, 0 * along) for d, c in ((depth_a, one), (depth_b, two), (depth, both)))
+    nowhere = np.zeros_like(along)
+    aa, bb, mm = (d * d * _overlap(c, c, nowhere) for d, c in ((depth_a, one), (depth_b, two), (depth, both)))
     ab = depth_a * depth_b * _overlap(one, two, along)
-    am = depth_a * depth * _overlap(one, both, share[:, 1:] * along)
-    bm = depth_b * depth * _overlap(two, both, share[:, :1] * along)
+    am = depth_a * depth * _overlap(one, both, share[:, 1] * along)
+    bm = depth_b * depth * _overlap(two, both, share[:, 0] * along)
     with np.errstate(divide="ignore", invalid="ignore"):  # Of shapes without area: NaN is never cheap.
         off = np.maximum(aa + bb + mm + 2 * (ab - am - bm), 0) / (aa + bb + 2 * ab)
         likeness = ab / np.sqrt(aa * bb)
@@ -298,18 +313,45 @@ def _costs(shapes: _Shapes, pairs: Rows, removal: F64, color: F64) -> tuple[F64,
     return off * absence, spread
 
 
+def _own(shapes: _Shapes, rows: Rows) -> F64:
+    """[3, P]: xx, xy, yy of the covariances of splats in their own planes."""
+    variances = shapes.long[rows].T
+    return np.stack([variances[0], np.zeros(len(rows)), variances[1]])
+
+
+def _seen(plane: F64, factors: F64) -> F64:
+    """[3, P]: xx, xy, yy in planes [6, P] of covariances that are the squares of factors [P, 3, 3]."""
+    columns = factors.reshape(-1, 9).T
+    x, y = (np.stack([_dot(plane[k : k + 3], columns[c::3]) for c in range(3)]) for k in (0, 3))
+    return np.stack([_dot(x, x), _dot(x, y), _dot(y, y)])
+
+
+def _mixed_seen(share: F64, one: F64, two: F64, along: F64) -> F64:
+    """[3, P]: the covariances of mixtures in planes, where means are `along` [2, P] from each other."""
+    (x, y), between = along, share[:, 0] * share[:, 1]
+    return np.asarray(share[:, 0] * one + share[:, 1] * two + between * np.stack([x * x, x * y, y * y]))
+
+
+def _dot(a: F64, b: F64) -> F64:
+    """[K, P] -> [P]: sums of products, in the order of K."""
+    total: F64 = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total += x * y
+    return total
+
+
 def _overlap(a: F64, b: F64, away: F64) -> F64:
-    """[P]: integral of the product of two Gaussians of height 1 in the plane, over 2 pi; covariances [P, 2, 2]."""
-    c = a + b
-    determinant = np.maximum(_determinant(c), 1e-300)
-    x, y = away.T
-    exponent = (c[:, 1, 1] * x * x - 2 * c[:, 0, 1] * x * y + c[:, 0, 0] * y * y) / determinant
+    """[P]: integral of the product of two Gaussians of height 1 in the plane, over 2 pi; covariances [3, P]."""
+    xx, xy, yy = a + b
+    determinant = np.maximum(xx * yy - xy * xy, 1e-300)
+    x, y = away
+    exponent = (yy * x * x - 2 * xy * x * y + xx * y * y) / determinant
     size = np.sqrt(np.maximum(_determinant(a), 0) * (np.maximum(_determinant(b), 0) / determinant))
     return np.asarray(size * np.exp(-0.5 * exponent))
 
 
 def _determinant(c: F64) -> F64:
-    return np.asarray(c[:, 0, 0] * c[:, 1, 1] - c[:, 0, 1] * c[:, 1, 0])
+    return np.asarray(c[0] * c[2] - c[1] * c[1])
 
 
 def _distance(coefficients: NDArray[np.float32], pairs: Rows) -> F64:
