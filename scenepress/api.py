@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -105,6 +106,7 @@ def compress(
             the message says of which attributes and how many.
     """
     from scenepress import encoding
+    from scenepress.quality import decibels, error
 
     goal = encoding.goal_of(preset, target_bytes, target_psnr)
     if distill is not None and preset == "lossless":
@@ -117,11 +119,12 @@ def compress(
         preset, goal, cameras, keep_order, distill, learned=distill is not None if learned is None else learned,
         description=encoding.describe(scene, preset, source),
     )  # fmt: skip
+    views = functools.cache(lambda count: _measured_views(scene, cameras, count))
     data = encoding.encode(
         scene,
         plan,
-        lambda data: measure_quality(scene, decompress(data), cameras).psnr,
-        lambda data: measure_quality(scene, decompress(data), cameras, views=COMPARED_VIEWS).psnr,
+        lambda data: decibels(error(scene, decompress(data), views(MEASURED_VIEWS))),
+        lambda data: decibels(error(scene, decompress(data), views(COMPARED_VIEWS))),
         lambda what, done: report(what, share * done),
     )
     if measure and len(scene):
@@ -222,10 +225,9 @@ def measure_quality(
         progress: told how far the work is.
         views: how many; all cameras if there are fewer.
     """
-    from scenepress.cameras import synthesize
     from scenepress.quality import compare
 
-    chosen = choose(cameras, views) if cameras else synthesize(source, views, MEASURED_WIDTH)
+    chosen = _measured_views(source, cameras, views)
     comparison = compare(source, decoded, chosen, perceptual=False, progress=progress)
     return metadata.Quality(
         psnr=comparison.psnr,
@@ -234,6 +236,12 @@ def measure_quality(
         width=chosen[0].width,
         cameras="given" if cameras else "synthesised",
     )
+
+
+def _measured_views(source: Splats, cameras: Sequence[Camera] | None, views: int) -> list[Camera]:
+    from scenepress.cameras import synthesize
+
+    return choose(cameras, views) if cameras else synthesize(source, views, MEASURED_WIDTH)
 
 
 def with_quality(data: bytes, record: metadata.Quality | None) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import allocation, container, merging
+from scenepress import allocation, container
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import encoder, placement, rates, reconstruction, sensitivity
+from scenepress.codecs import encoder, placement, rates, reconstruction, sensitivity, thinning
 from scenepress.codecs.presets import Settings
 from scenepress.errors import BitstreamError
 from scenepress.learned.distill import Coded, Fewer, Memory
@@ -45,6 +45,9 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 """Of the arrays of Sensitivities, by splat."""
 
+Measured = tuple[Splats, Sensitivities]
+"""A scene and its sensitivities."""
+
 LATTICES = "lattices"
 """The bytes of encoder.lattices_of(), once they are fixed."""
 
@@ -75,20 +78,14 @@ class Lossy:
         start = fine = self.settings.psnr
         if self.wanted is not None and memory:
             quick = dataclasses.replace(self._whole(float(memory["psnr"])), learned=False)
-            fine, _ = nominal(scene, sens, quick, self.wanted, quick.psnr)
+            fine, _ = nominal(lambda _: (scene, sens), quick, self.wanted, quick.psnr)
         numbers = {"psnr": np.array(fine), "price": np.array(1.0)}
         if self.settings.keep_order or not stays.any() or fine > start + HEADROOM:
             everything, nothing = np.ones(len(scene), np.bool_), np.zeros(len(scene), np.bool_)
             return Fewer(everything, scene, nothing, {**_remembered(sens), **numbers})
-        found = merging.candidates(scene, sens.removal, sens.color, limit)
-        pairs = merging.worthwhile(found, sens.removal, limit, len(scene))
-        merged = merging.merge(scene, pairs)
-        stays[pairs[:, 0]], stays[pairs[:, 1]] = True, False
-        changed = np.zeros(len(scene), np.bool_)
-        changed[pairs[:, 0]] = True
-        left = merged.take(np.delete(stays, pairs[:, 1]))
-        sens = self._measure(left) if len(pairs) else sens.take(np.flatnonzero(stays))
-        return Fewer(stays, left, changed[stays], {**_remembered(sens), **numbers})
+        less = thinning.leave(scene, sens, limit)
+        sens = self._measure(less.scene) if less.changed.any() else sens.take(np.flatnonzero(less.stays))
+        return Fewer(less.stays, less.scene, less.changed, {**_remembered(sens), **numbers})
 
     def _measure(self, scene: Splats) -> Sensitivities:
         views = self.views[:: -(-len(self.views) // ROUND_VIEWS)] if self.views else None
@@ -122,7 +119,7 @@ class Lossy:
                 price = np.clip(float(memory["price"]) * math.exp(STEER * excess), *PRICES)
                 return {**memory, "price": np.array(price)}
         if self.wanted is not None:
-            chosen = self._whole(nominal(scene, sens, chosen, self.wanted, chosen.psnr)[0])
+            chosen = self._whole(nominal(lambda _: (scene, sens), chosen, self.wanted, chosen.psnr)[0])
         found = parameters.encode(encoder.lattices_of(encoder.prepare(scene, sens, chosen, sure=True)))
         as_numbers = np.frombuffer(found, np.uint8).astype(np.float64)
         return {**memory, "psnr": np.array(chosen.psnr), "price": np.array(1.0), LATTICES: as_numbers}
@@ -206,12 +203,20 @@ class Whole:
 
 
 def nominal(
-    scene: Splats, sens: Sensitivities, settings: Settings, wanted: float, start: float
+    scenes: Callable[[Settings], Measured], settings: Settings, wanted: float, start: float
 ) -> tuple[float, float]:
-    """The nominal quality, in dB, of a file of about `wanted` bytes, and ln(its bytes / wanted)."""
+    """The nominal quality, in dB, of a file of about `wanted` bytes, and ln(its bytes / wanted).
+
+    Args:
+        scenes: what is to be coded with some settings.
+        settings: for the encoder; its psnr plays no role.
+        wanted: bytes.
+        start: nominal quality to begin with, in dB.
+    """
 
     def excess(psnr: float) -> float:
-        prepared = encoder.prepare(scene, sens, dataclasses.replace(settings, psnr=psnr), sure=True)
+        chosen = dataclasses.replace(settings, psnr=psnr)
+        prepared = encoder.prepare(*scenes(chosen), chosen, sure=True)
         return math.log(_size(prepared) / wanted)
 
     at, slope = start, LOG_SLOPES[1]

@@ -260,8 +260,7 @@ def _error(scene: Splats, kept: Splats, views: Sequence[Camera]) -> float:
     """Mean squared error over all views."""
     if not views or kept is scene:
         return 0.0
-    psnr = quality.compare(scene, kept, views, perceptual=False).psnr
-    return 0.0 if psnr == math.inf else float(10 ** (-psnr / 10))
+    return quality.error(scene, kept, views)
 
 
 def _require_model(psnr: float) -> None:

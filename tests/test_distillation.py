@@ -148,19 +148,20 @@ def test_down_the_slopes_files_become_smaller(name: str) -> None:
     assert more > 1.005 * usual
 
 
-def test_distillation_pays() -> None:
+def test_distillation_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distill_views, "WIDTH", 192)
     scene = table.read(Path("data/samples/still_life.ply"))
     wanted = 2 * len(scene)
     plain = api.compress(scene, target_bytes=wanted, measure=False)
     told: list[float] = []
     data = api.compress(
-        scene, target_bytes=wanted, distill=Distillation(100), measure=False, progress=lambda _, x: told.append(x)
+        scene, target_bytes=wanted, distill=Distillation(60), measure=False, progress=lambda _, x: told.append(x)
     )
     assert 0.99 * wanted - 400 <= len(data) <= wanted
     assert told == sorted(told)
     before = api.measure_quality(scene, api.decompress(plain), None).psnr
     after = api.measure_quality(scene, api.decompress(data), None).psnr
-    assert after > before + 1.2
+    assert after > before + 1
 
 
 def trained(scene: Splats, plan: Distillation, progress: distillation.Progress = lambda *_: None) -> Splats:
@@ -169,12 +170,12 @@ def trained(scene: Splats, plan: Distillation, progress: distillation.Progress =
 
 def test_splats_that_nearly_coincide_become_one() -> None:
     scene = random_splats(600, 1, seed=5)
-    halves = dataclasses.replace(scene, opacity_logits=scene.opacity_logits - np.float32(0.7))
+    halves = dataclasses.replace(scene, opacity_logits=scene.opacity_logits - np.float32(4))
     both = Splats(**{
         name: np.concatenate([getattr(halves, name)] * 2)
         for name in ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
     })  # fmt: skip
-    found = Lossy(dataclasses.replace(LOW, psnr=45.0), None, 3.0, None).fewer(both, 1.0, {})
+    found = Lossy(dataclasses.replace(LOW, psnr=40.0), None, 3.0, None).fewer(both, 1.0, {})
     assert found.changed.any()
     assert found.stays.sum() == len(found.scene) == len(found.changed) == len(found.memory["removal"])
     same = both.take(found.stays).take(~found.changed)
@@ -183,7 +184,7 @@ def test_splats_that_nearly_coincide_become_one() -> None:
     views = synthesize(both, 4, 120)
     merged, less = (quality.compare(both, some, views, perceptual=False).psnr for some in (found.scene, left_out))
     assert len(left_out) == len(found.scene)
-    assert merged > less + 0.5
+    assert merged > less + 1.5
 
 
 def test_the_same_seed_gives_the_same_scene_and_another_another() -> None:

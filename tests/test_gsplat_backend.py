@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scenepress import cli, distillation, pruning, render
+from scenepress import cli, distill_views, distillation, pruning, render
 from scenepress.cameras import synthesize
 from scenepress.distillation import Distillation
 from scenepress.errors import TrainingError
@@ -150,8 +150,9 @@ def test_distillation_renders_both_scenes_with_it(gsplat: list[str], backend: st
 
 
 def test_the_commands_say_which_it_was(
-    gsplat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gsplat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(distill_views, "WIDTH", 96)
     scene = tmp_path / "scene.ply"
     table.write(random_splats(60, 1), scene)
     for arguments, wanted in (((), "gsplat"), (("--backend", "gsplat"), "gsplat"), (("--backend", "cpu"), "cpu")):

@@ -23,6 +23,12 @@ def scene() -> Splats:
     return table.read(SAMPLE)
 
 
+@pytest.fixture(autouse=True)
+def small_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much to see for a small scene, in less time."""
+    monkeypatch.setattr(pruning, "WIDTH", 160)
+
+
 def test_a_share_is_kept(scene: Splats) -> None:
     found = pruning.to_share(scene, 0.6)
     assert len(found.scene) == round(0.6 * len(scene))

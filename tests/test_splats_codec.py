@@ -20,7 +20,7 @@ from scenes import cloud
 from splat_floats import floats_of
 
 from scenepress import cameras, container, metadata, scene_ops
-from scenepress.codecs import decoder, encoder, placement, sensitivity
+from scenepress.codecs import decoder, encoder, placement, sensitivity, thinning
 from scenepress.codecs import splats as codec
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.errors import BitstreamError, LossWarning
@@ -75,8 +75,9 @@ class Expected:
 
 
 def expected(data: bytes, source: Splats, chosen: Settings, used: Sequence[Camera]) -> Expected:
-    """Quantise again, and join the tiles as decode() does."""
-    scene = encoder.prepare(source, sensitivity.measure(source, used), chosen, sure=True)
+    """Thin and quantise again, and join the tiles as decode() does; Expected.source is of what thinning left."""
+    left, sens = thinning.thin(source, sensitivity.measure(source, used), chosen, used)
+    scene = encoder.prepare(left, sens, chosen, sure=True)
     p = parameters_of(data)
     file = container.read(data).find(table.TILES)
     assert tiles.decode(bytes(file.payload), file.count) == scene.boxes

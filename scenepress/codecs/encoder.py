@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from scenepress import allocation, scene_ops
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import heads, lattice, placement, predictors, sensitivity, sh_predictors
+from scenepress.codecs import heads, lattice, placement, predictors, sh_predictors
 from scenepress.codecs.lattice import Lattice, Transforms
 from scenepress.codecs.placement import Placed
 from scenepress.codecs.presets import Settings
 from scenepress.container import Chunk
 from scenepress.errors import LossWarning
-from scenepress.scene import Camera, Splats
+from scenepress.scene import Splats
 from scenepress.stages import (
     context,
     entropy,
@@ -70,24 +70,6 @@ class Prepared:
     keep_order: bool
     learned: bool
     """Whether the learned context model may be used."""
-
-
-def encode(
-    splats: Splats,
-    settings: Settings,
-    views: Sequence[Camera] | None,
-    progress: Callable[[str, float], None],
-    sensitivities: Sensitivities | None = None,
-    like: Parameters | None = None,
-) -> list[Chunk]:
-    """All chunks but the metadata; see codecs.splats.encode."""
-    require_valid(splats)
-    progress("measuring", 0.0)
-    if sensitivities is None:
-        sensitivities = sensitivity.measure(splats, views)
-    progress("quantising", 0.3)
-    prepared = prepare(splats, sensitivities, settings, sure=bool(views), like=like)
-    return code(prepared, lambda what, done: progress(what, 0.5 + 0.5 * done))
 
 
 def channel_samples(scene: Prepared) -> list[heads.Sample]:
@@ -165,7 +147,7 @@ def prepare(
     """Prune, choose lattices, quantise and place.
 
     Args:
-        splats: see encode().
+        splats: see codecs.splats.encode().
         sens: from sensitivity.measure().
         settings: see Settings.
         sure: whether `sens` is over given cameras.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from scenepress import __version__, container, metadata
 from scenepress.allocation import Sensitivities
-from scenepress.codecs import decoder, encoder, sensitivity, targets
+from scenepress.codecs import decoder, encoder, sensitivity, targets, thinning
 from scenepress.codecs.presets import PRESETS, Settings
 from scenepress.container import Chunk, Container
 from scenepress.errors import BitstreamError
@@ -53,7 +53,15 @@ def encode(
     Raises:
         ValueError: values that are not finite.
     """
-    chunks = encoder.encode(splats, settings, cameras, progress or _silent, sensitivities, like)
+    report = progress or _silent
+    encoder.require_valid(splats)
+    report("measuring", 0.0)
+    sens = sensitivity.measure(splats, cameras) if sensitivities is None else sensitivities
+    report("thinning", 0.15)
+    left, sens = thinning.thin(splats, sens, settings, cameras)
+    report("quantising", 0.4)
+    prepared = encoder.prepare(left, sens, settings, sure=bool(cameras), like=like)
+    chunks = encoder.code(prepared, lambda what, done: report(what, 0.5 + 0.5 * done))
     return _file(splats, chunks, settings, description)
 
 
@@ -131,18 +139,20 @@ def _coder(
     """
     encoder.require_valid(splats)
     progress("measuring", 0.0)
-    sensitivities = sensitivity.measure(splats, cameras) if measured is None else measured
+    whole = sensitivity.measure(splats, cameras) if measured is None else measured
+    rounds = thinning.Rounds(splats, whole, cameras)
     tries = itertools.count(1)
 
     def prepare(psnr: float) -> encoder.Prepared:
         progress("trying", 1 - 0.8 ** next(tries))  # Nobody knows how many there will be.
         chosen = dataclasses.replace(settings, psnr=psnr)
+        scene, sensitivities = rounds.left(chosen)
         if like is None or start is None or abs(psnr - start) > KEPT_NEAR:
-            return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras))
+            return encoder.prepare(scene, sensitivities, chosen, sure=bool(cameras))
         chosen = dataclasses.replace(
             settings, psnr=start, dead_zone=settings.dead_zone - DEAD_ZONE_SLOPE * (psnr - start)
         )
-        return encoder.prepare(splats, sensitivities, chosen, sure=bool(cameras), like=like)
+        return encoder.prepare(scene, sensitivities, chosen, sure=bool(cameras), like=like)
 
     def code(scene: encoder.Prepared) -> bytes:
         return _file(splats, encoder.code(scene, _silent), settings, description)
