@@ -94,7 +94,8 @@ def compress(
         learned: use the learned context model: 1 to 4% fewer bytes, for twice the time to decode
             (docs/context_model.md). None: with `distill` only. "lossless" has none.
         source: the file the scene came from, for the metadata: only its name and suffix are kept.
-        measure: decode and render a few views, and store the quality found in the file.
+        measure: decode and render a few views, and store the quality found in the file. Without, a wanted size
+            still leaves room for it (with_quality).
         progress: told how far the work is.
 
     Raises:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from scenepress import api, cli, quality, render
 from scenepress.cli import UsageError
@@ -137,3 +139,24 @@ def progress() -> Iterator[quality.Progress]:
             bar.update(max(0.0, done - bar.n))
 
         yield show
+
+
+@contextlib.contextmanager
+def noticed(wanted: type[Warning]) -> Iterator[list[str]]:
+    """Warnings of the wanted category are shown as ever, and put on the list."""
+    found: list[str] = []
+    usual = warnings.showwarning
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:  # fmt: skip
+        if issubclass(category, wanted):
+            found.append(str(message))
+        usual(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+    try:
+        yield found
+    finally:
+        warnings.showwarning = usual

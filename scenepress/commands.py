@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from scenepress import (
     report,
 )
 from scenepress.cli import UsageError
-from scenepress.errors import FormatError, TargetError
+from scenepress.errors import DistillationWarning, FormatError, TargetError
 from scenepress.files import write_whole
 from scenepress.inspection import file_size
 from scenepress.report.build import Encoding, build
@@ -79,7 +80,8 @@ def compress(command: cli.Compress) -> None:
     cameras = checks.read_cameras_of(command.cameras, scene) if command.cameras else None
     checks.require_measurable(cameras or [])
     plan = distill_options.plan_of(command, scene)
-    encoding = _encode(command, scene, cameras, plan)
+    with checks.noticed(DistillationWarning) as unpaid:
+        encoding = _encode(command, scene, cameras, plan)
     record = None
     if len(scene):
         with checks.progress() as progress:
@@ -102,6 +104,7 @@ def compress(command: cli.Compress) -> None:
         decode_seconds=encoding.decode_seconds or 0.0,
         quality=record,
         report=str(command.report) if command.report else None,
+        distilled=plan is not None and not unpaid,
         distill_steps=command.distill,
         distill_backend=plan.backend if plan else None,
     )
@@ -154,7 +157,8 @@ def prune(command: cli.Prune) -> None:
     cameras = checks.read_cameras_of(command.cameras, scene) if command.cameras else None
     checks.require_measurable(cameras or [])
     plan = distill_options.plan_of(command, scene)
-    found = _pruned(command, scene, cameras, model, plan)
+    with checks.noticed(DistillationWarning) as unpaid:
+        found = _pruned(command, scene, cameras, model, plan)
     table.write(found.scene, command.output)
     outcome = printing.PruneOutcome(
         source=str(command.source),
@@ -167,6 +171,7 @@ def prune(command: cli.Prune) -> None:
         model_psnr=model,
         views=found.views,
         cameras="given" if cameras else "synthesised",
+        distilled=plan is not None and not unpaid,
         distill_steps=command.distill,
         distill_backend=plan.backend if plan else None,
     )
@@ -193,7 +198,8 @@ def _pruned(
             restored = distillation.restore(found.scene, scene, plan, cameras, progress)
         judged = pruning.judge(scene, restored, cameras, model_psnr=model)
         if plan.photographs is None and judged.loss > found.loss:
-            cli.warn(f"training for {plan.steps} steps did not pay: what is written is untrained")
+            message = f"training for {plan.steps} steps did not pay: what is written is untrained"
+            warnings.warn(message, DistillationWarning, stacklevel=2)
             return found
         found = dataclasses.replace(judged, merged=found.merged)
     return found

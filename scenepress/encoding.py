@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scenepress import __version__, metadata
-from scenepress.errors import LossWarning, TargetError
+from scenepress.errors import DistillationWarning, LossWarning, TargetError
 from scenepress.files import PathLike
 from scenepress.scene import Camera, Splats
 
@@ -226,7 +226,7 @@ def _warn_of_distillation(steps: int) -> None:
     warnings.warn(
         f"distillation did not pay: after {steps} steps the encoder alone does better, so this is its file; more "
         "steps may help, or fewer bytes",
-        LossWarning,
+        DistillationWarning,
         stacklevel=2,
     )
 

@@ -17,5 +17,9 @@ class LossWarning(UserWarning):
     """Something the source scene had could not be kept; the message says what and why."""
 
 
+class DistillationWarning(LossWarning):
+    """Distillation did not pay: what was written was not trained."""
+
+
 class TargetError(ValueError):
     """No file of the wanted size or quality can be made of this scene; the message says what can."""

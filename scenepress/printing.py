@@ -30,6 +30,8 @@ class Outcome:
     decode_seconds: float
     quality: Quality | None
     report: str | None
+    distilled: bool = False
+    """Whether what was written was trained, and not better without."""
     distill_steps: int | None = None
     distill_backend: str | None = None
     """What rendered for distillation."""
@@ -54,6 +56,7 @@ class Outcome:
             "views": record.views if record else 0,
             "cameras": record.cameras if record else None,
             "report": self.report,
+            "distilled": self.distilled,
             "distill_steps": self.distill_steps,
             "distill_backend": self.distill_backend,
         }
@@ -78,6 +81,8 @@ class PruneOutcome:
     views: int
     cameras: str
     """"given" or "synthesised"."""
+    distilled: bool = False
+    """Whether what was written was trained, and not better without."""
     distill_steps: int | None = None
     distill_backend: str | None = None
     """What rendered for distillation."""
@@ -184,7 +189,8 @@ def print_outcome(done: Outcome) -> None:
     if done.quality:
         rows.append(("quality", _record(done.quality)))
     if done.distill_steps is not None:
-        rows.append(("distilled", f"{done.distill_steps:,} steps, backend {done.distill_backend}"))
+        what = f"{done.distill_steps:,} steps, backend {done.distill_backend}"
+        rows.append(("distilled", what if done.distilled else f"no, {what} did not pay"))
     rows.append(("encode", _speed(done.splats, done.encode_seconds)))
     rows.append(("decode", _speed(done.splats_kept, done.decode_seconds)))
     if done.report:
@@ -201,7 +207,8 @@ def print_pruning(done: PruneOutcome) -> None:
         ("loss", f"{done.loss_db:.3f} dB for a scene that is {done.model_psnr:g} dB off its photographs"),
     ]
     if done.distill_steps is not None:
-        rows.append(("distilled", f"{done.distill_steps:,} steps, backend {done.distill_backend}"))
+        what = f"{done.distill_steps:,} steps, backend {done.distill_backend}"
+        rows.append(("distilled", what if done.distilled else f"no, {what} did not pay"))
     _print_rows(done.output, rows)
 
 

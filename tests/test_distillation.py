@@ -433,12 +433,26 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "scene.ply"
 
 
+def test_the_command_says_if_it_did_not_pay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write(cloud(1000, 1), tmp_path / "scene.ply")
+    output = tmp_path / "out.press"
+    command = ("compress", tmp_path / "scene.ply", "-o", output, "--preset", "high", "--distill", "4")
+    assert run(*command, "--json") == 0
+    said = capsys.readouterr()
+    assert "did not pay" in said.err
+    assert json.loads(said.out)["distilled"] is False
+    assert run(*command) == 0
+    assert "no, 4 steps, backend" in capsys.readouterr().out
+
+
 def test_command(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output, checkpoint = source.with_name("out.press"), source.with_name("work.npz")
     assert run("compress", source, "-o", output, "--distill", "20", "--checkpoint", checkpoint, "--json") == 0
     assert checkpoint.exists(), "written after the last step, whatever the steps between"
-    told = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    told = json.loads(said.out)
     assert told["distill_steps"] == 20
+    assert told["distilled"] == ("did not pay" not in said.err)
     assert told["distill_backend"] == training_backend()
     assert told["psnr"] > 20
     assert output.exists()

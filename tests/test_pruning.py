@@ -143,7 +143,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert scene_ops.audit(left).invalid == 0
     assert set(told) == {
         "source", "output", "splats", "splats_kept", "splats_merged", "psnr", "loss_db", "model_psnr", "views",
-        "cameras", "distill_steps", "distill_backend",
+        "cameras", "distilled", "distill_steps", "distill_backend",
     }  # fmt: skip
 
 
