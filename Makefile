@@ -7,6 +7,7 @@
 #   make lint                 ruff, mypy --strict, clang-format, links of the docs
 #   make fuzz [SECONDS=20]    every cuda/fuzz/fuzz_*.cpp for so many seconds (needs clang++)
 #   make sanitize [ARGS=...]  tests with the native module built with AddressSanitizer and UBSan
+#   make web                  the decoder for the browser (needs clang++ with wasi-libc, and npm)
 #   make cuda                 compile every CUDA kernel (needs nvcc)
 #   make bench                every benchmark; appends to docs/results/ and tabulates it there
 #   make gpu-check            GPU tests and benchmarks, for a machine with a device
@@ -28,7 +29,7 @@ CMAKE := $(BIN)/cmake -Wno-unused-cli -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/
 
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test native lint fuzz sanitize cuda bench gpu-check clean environment
+.PHONY: web demo test native lint fuzz sanitize cuda bench gpu-check clean environment
 
 environment: $(STAMPS)/environment
 $(STAMPS)/environment: constraints.txt pyproject.toml .ci/environment.py
@@ -74,6 +75,12 @@ sanitize: $(STAMPS)/environment
 	@echo 'import sys; sys.meta_path[:] = [f for f in sys.meta_path if "_editable_" not in type(f).__module__]' > build/sanitize/tree/sitecustomize.py
 	cd build/sanitize/tree && PYTHONPATH=$$PWD ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" $(BIN)/python -m pytest -k "not browser" $(ARGS)
+
+# cuda/wasm/build.py says what it needs.
+web:
+	$(PYTHON) cuda/wasm/build.py
+	npm ci --silent --ignore-scripts --prefix viewers/web/decoder
+	cd viewers/web/decoder && npx tsc -p .
 
 cuda: $(STAMPS)/environment
 	$(CMAKE) -B build/cuda -DCMAKE_BUILD_TYPE=Release -DSCENEPRESS_CUDA=ON >/dev/null

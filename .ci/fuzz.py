@@ -2,8 +2,9 @@
 
     .venv/bin/python .ci/fuzz.py --seconds 20
 
-Each target starts from tests/conformance/<name> where that folder exists ("fuzz_" dropped) and keeps what it
-discovers under build/fuzz/corpus/<name>. A finding stays in build/fuzz/findings for debugging.
+Each target starts from tests/conformance/<name> where that folder exists ("fuzz_" dropped; "press" from all
+streams) and keeps what it discovers under build/fuzz/corpus/<name>. A finding stays in build/fuzz/findings for
+debugging.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def run(target: Path, seconds: int) -> bool:
     findings = target.parent / "findings"
     corpus.mkdir(parents=True, exist_ok=True)
     findings.mkdir(exist_ok=True)
-    seeds = [str(path) for path in [ROOT / "tests/conformance" / name] if path.is_dir()]
+    streams = ROOT / "tests/conformance" / name if name != "press" else ROOT / "tests/conformance"
+    seeds = [str(streams)] if streams.is_dir() else []
     command = [
         str(target), str(corpus), *seeds, f"-max_total_time={seconds}", f"-rss_limit_mb={MEMORY_LIMIT_MIB}",
         f"-timeout={SLOWEST_INPUT_S}", f"-artifact_prefix={findings}/{name}-", "-print_final_stats=1",

@@ -49,11 +49,13 @@ ONE_IMPORTER = {  # Heavy optional package -> the only files that may import it.
 STANDARD = r"<[a-z_0-9]+>"
 INCLUDES = {  # Files matching the glob may include only these.
     "cuda/core/*": rf"{STANDARD}|\"core/.*\"",
-    "cuda/cpu/*": rf"{STANDARD}|<([a-z0-9]*mmintrin|x86intrin|cpuid|arm_neon|omp)\.h>|\"(core|cpu)/.*\"",
+    "cuda/cpu/*": rf"{STANDARD}|<([a-z0-9]*mmintrin|x86intrin|cpuid|arm_neon|wasm_simd128)\.h>|\"(core|cpu)/.*\"",
+    "cuda/decode/*": rf"{STANDARD}|\"(core|cpu|decode)/.*\"",
+    "cuda/wasm/*": rf"{STANDARD}|\"(decode|wasm)/.*\"",
     "cuda/gpu/*": rf"{STANDARD}|<(cuda[a-z_]*|cooperative_groups)\.h>|<cub/.*>|\"(core|gpu)/.*\"",
     "cuda/bindings/*": rf"{STANDARD}|<nanobind/.*>|\"(core|cpu|bindings)/.*\"",
     "cuda/bindings_cuda/*": rf"{STANDARD}|<nanobind/.*>|\"(core|cpu|gpu|bindings|bindings_cuda)/.*\"",
-    "cuda/fuzz/*": rf"{STANDARD}|\"(core|cpu|fuzz)/.*\"",
+    "cuda/fuzz/*": rf"{STANDARD}|\"(core|cpu|decode|fuzz)/.*\"",
 }
 
 

@@ -6,6 +6,8 @@
 #include <cstring>
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 #include "cpu/learned.h"
@@ -107,6 +109,58 @@ void network_of(const int8_t* features, int64_t stride, const Network& n, int32_
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out[o]), _mm256_permute2x128_si256(sum.low, sum.high, 0x20));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out[o] + 8),
                         _mm256_permute2x128_si256(sum.low, sum.high, 0x31));
+  }
+}
+#elif defined(__wasm_simd128__)
+struct Pairs {
+  v128_t of[4];  // (a, b) of splats 0..3, 4..7, 8..11, 12..15
+};
+
+inline Pairs pairs_of(v128_t a_low, v128_t a_high, v128_t b_low, v128_t b_high) {
+  return {{wasm_i16x8_shuffle(a_low, b_low, 0, 8, 1, 9, 2, 10, 3, 11),
+           wasm_i16x8_shuffle(a_low, b_low, 4, 12, 5, 13, 6, 14, 7, 15),
+           wasm_i16x8_shuffle(a_high, b_high, 0, 8, 1, 9, 2, 10, 3, 11),
+           wasm_i16x8_shuffle(a_high, b_high, 4, 12, 5, 13, 6, 14, 7, 15)}};
+}
+
+inline Pairs pairs_of(const int8_t* first, const int8_t* second) {
+  const v128_t a = wasm_v128_load(first), b = wasm_v128_load(second);
+  return pairs_of(wasm_i16x8_extend_low_i8x16(a), wasm_i16x8_extend_high_i8x16(a), wasm_i16x8_extend_low_i8x16(b),
+                  wasm_i16x8_extend_high_i8x16(b));
+}
+
+inline Pairs dense(const Pairs* x, int pairs, const int8_t* weights, int32_t bias) {
+  const v128_t start = wasm_i32x4_splat(bias);
+  Pairs sum{{start, start, start, start}};
+  for (int k = 0; k < pairs; ++k) {
+    const uint32_t pair = static_cast<uint16_t>(weights[2 * k]) | static_cast<uint32_t>(weights[2 * k + 1]) << 16;
+    const v128_t w = wasm_i32x4_splat(static_cast<int32_t>(pair));
+    for (int q = 0; q < 4; ++q) sum.of[q] = wasm_i32x4_add(sum.of[q], wasm_i32x4_dot_i16x8(x[k].of[q], w));
+  }
+  return sum;
+}
+
+void network_of(const int8_t* features, int64_t stride, const Network& n, int32_t (*out)[kLanes]) {
+  static_assert(kFeatures % 2 == 0 && kHidden % 2 == 0, "inputs go in pairs");
+  Pairs x[kUnits / 2];
+  for (int k = 0; k < kFeatures / 2; ++k)
+    x[k] = pairs_of(features + 2 * k * stride, features + (2 * k + 1) * stride);
+  const v128_t zero = wasm_i16x8_splat(0), top = wasm_i16x8_splat(127);
+  for (int h = 0; h < kHidden; h += 2) {
+    v128_t unit[2][2];
+    for (int k = 0; k < 2; ++k) {
+      Pairs sum = dense(x, kFeatures / 2, n.hidden + (h + k) * kFeatures, n.hidden_bias[h + k]);
+      for (v128_t& four : sum.of) four = wasm_i32x4_shr(four, kHiddenShift);
+      for (int half = 0; half < 2; ++half) {
+        const v128_t eight = wasm_i16x8_narrow_i32x4(sum.of[2 * half], sum.of[2 * half + 1]);
+        unit[k][half] = wasm_i16x8_min(wasm_i16x8_max(eight, zero), top);
+      }
+    }
+    x[(kFeatures + h) / 2] = pairs_of(unit[0][0], unit[0][1], unit[1][0], unit[1][1]);
+  }
+  for (int o = 0; o < 2; ++o) {
+    const Pairs sum = dense(x, kUnits / 2, n.head + o * kUnits, n.head_bias[o]);
+    for (int q = 0; q < 4; ++q) wasm_v128_store(out[o] + 4 * q, sum.of[q]);
   }
 }
 #else

@@ -2,9 +2,9 @@
 
 #include <cstdlib>
 #include <memory>
-#include <new>
 
 #include "core/position.h"
+#include "cpu/refuse.h"
 
 namespace scenepress {
 
@@ -15,7 +15,7 @@ struct NodeRoom {
   PositionNode* nodes;
   explicit NodeRoom(size_t n)
       : nodes(static_cast<PositionNode*>(std::malloc(position_room(uint32_t(n)) * sizeof(PositionNode)))) {
-    if (!nodes) throw std::bad_alloc();
+    if (!nodes) out_of_memory();
   }
   NodeRoom(const NodeRoom&) = delete;
   ~NodeRoom() { std::free(nodes); }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
 #include <string>
 
 #include "core/tokens.h"
 #include "cpu/cpu_features.h"
+#include "cpu/refuse.h"
 
 namespace scenepress {
 namespace {
@@ -51,8 +51,8 @@ uint16_t* encode_plane(const RansPlane& plane, uint32_t* states, int ways, uint1
     const size_t cell = plane.context_map[plane.contexts[i]] * size_t(kRansSymbols) + plane.tokens[i];
     const uint32_t frequency = plane.frequencies[cell];
     if (frequency == 0)
-      throw std::invalid_argument("symbol " + std::to_string(plane.tokens[i]) + " at " + std::to_string(i) +
-                                  " has no probability in table " + std::to_string(cell / kRansSymbols));
+      refuse("symbol " + std::to_string(plane.tokens[i]) + " at " + std::to_string(i) +
+             " has no probability in table " + std::to_string(cell / kRansSymbols));
     uint32_t& state = states[i & static_cast<size_t>(ways - 1)];
     word -= rans_shrink(&state, frequency, word - 1);
     state = rans_push(state, frequency, starts[cell]);
@@ -180,7 +180,7 @@ std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways)
     for (size_t i = 0; i < plane.raw_count; ++i) {
       const uint32_t length = plane.raw_lengths[i];
       if (length > 23 || plane.raw_values[i] >> length)
-        throw std::invalid_argument("raw value " + std::to_string(i) + " is longer than its length");
+        refuse("raw value " + std::to_string(i) + " is longer than its length");
       raw_bits += length;
     }
   }
@@ -233,12 +233,12 @@ bool read_raw_bits(RawBits& bits, const uint8_t* tokens, size_t count, bool is_s
 
 RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : avx2_(!portable && has_avx2()) {
   RansLayout layout;
-  if (const char* error = parse_rans_payload(payload, size, &layout)) throw std::invalid_argument(error);
+  if (const char* error = parse_rans_payload(payload, size, &layout)) refuse(error);
   ways_ = layout.ways;
   std::fill_n(stream_.states, kRansMaxWays, kRansLower);
   std::memcpy(stream_.states, payload + layout.states_at, 4 * static_cast<size_t>(ways_));
   for (uint32_t state : stream_.states)
-    if (state < kRansLower) throw std::invalid_argument("entropy payload: a state is below 2^16");
+    if (state < kRansLower) refuse("entropy payload: a state is below 2^16");
   const size_t word_count = static_cast<size_t>(layout.word_count), raw_size = size - layout.raw_at;
   words_.resize(word_count + kRansPadding);
   if (word_count) std::memcpy(words_.data(), payload + layout.words_at, 2 * word_count);
@@ -255,12 +255,12 @@ void RansDecoder::plane(const RansTables& tables, const uint8_t* contexts, size_
   const auto decode = avx2_ && ways_ >= 16 ? rans_decode_groups_avx2 : rans_decode_groups;
   if (!decode(stream_, ways_, tables, contexts, groups, tokens) ||
       !decode_tail(stream_, tables, contexts + whole, count - whole, tokens + whole))
-    throw std::invalid_argument("entropy payload: it has too few words");
+    refuse("entropy payload: it has too few words");
 }
 
 void RansDecoder::values(const RansTables& tables, const uint8_t* contexts, size_t count, bool is_signed,
                          int32_t* values) {
-  if (!tables.only_tokens) throw std::invalid_argument("entropy payload: a table has symbols that are not tokens");
+  if (!tables.only_tokens) refuse("entropy payload: a table has symbols that are not tokens");
   constexpr size_t kPiece = 8192;  // a multiple of the ways, so that pieces decode as the whole would
   uint8_t tokens[kPiece];
   for (size_t done = 0; done < count; done += kPiece) {
@@ -269,15 +269,15 @@ void RansDecoder::values(const RansTables& tables, const uint8_t* contexts, size
     const size_t eights = avx2_ ? piece / 8 * 8 : 0;
     if (!(eights == 0 || read_raw_bits_avx2(bits_, tokens, eights, is_signed, values + done)) ||
         !read_raw_bits(bits_, tokens + eights, piece - eights, is_signed, values + done + eights))
-      throw std::invalid_argument("entropy payload: it has too few raw bits");
+      refuse("entropy payload: it has too few raw bits");
   }
 }
 
 void RansDecoder::finish() const {
   for (int w = 0; w < ways_; ++w)
-    if (stream_.states[w] != kRansLower) throw std::invalid_argument("entropy payload: a final state is not 2^16");
-  if (stream_.word != stream_.words_end) throw std::invalid_argument("entropy payload: words are left over");
-  if (bits_.position != bits_.end) throw std::invalid_argument("entropy payload: raw bits are left over");
+    if (stream_.states[w] != kRansLower) refuse("entropy payload: a final state is not 2^16");
+  if (stream_.word != stream_.words_end) refuse("entropy payload: words are left over");
+  if (bits_.position != bits_.end) refuse("entropy payload: raw bits are left over");
 }
 
 }  // namespace scenepress

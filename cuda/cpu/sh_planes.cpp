@@ -44,22 +44,42 @@ void sh_scatter(int32_t* plane, int64_t first, const int32_t* active, const int3
   }
 }
 
+namespace {
+
+// kWidth: t.width, or 0 for any.
+template <int kWidth>
+void inverse_of(const ShTransform& t, int64_t n, float* out) {
+  const int64_t width = kWidth ? kWidth : t.width;
+  // |sum| <= 45 * 127 * 2^17 < 2^30, so 32 bits hold it.
+  int32_t sum[kMaxShCount];
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t c = 0; c < width; ++c) sum[c] = 0;
+    for (int64_t j = 0; j < t.columns; ++j) {
+      const int32_t value = towards_zero(t.planes[j * t.stride + i], t.shift[j], t.steps[i]);
+      if (!value) continue;
+      const int32_t* row = t.rows + j * width;
+      for (int64_t c = 0; c < width; ++c) sum[c] += row[c] * value;
+    }
+    for (int64_t c = 0; c < width; ++c) out[i * width + c] = static_cast<float>(sum[c]) * 0x1p-19f;
+  }
+}
+
+}  // namespace
+
 void sh_inverse(const ShTransform& t, int64_t n, bool portable, float* out) {
 #if defined(__x86_64__)
   if (!portable && has_avx2()) return sh_inverse_avx2(t, n, out);
 #endif
   (void)portable;
-  // |sum| <= 45 * 127 * 2^17 < 2^30, so 32 bits hold it.
-  int32_t sum[kMaxShCount];
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t c = 0; c < t.width; ++c) sum[c] = 0;
-    for (int64_t j = 0; j < t.columns; ++j) {
-      const int32_t value = towards_zero(t.planes[j * t.stride + i], t.shift[j], t.steps[i]);
-      if (!value) continue;
-      const int32_t* row = t.rows + j * t.width;
-      for (int64_t c = 0; c < t.width; ++c) sum[c] += row[c] * value;
-    }
-    for (int64_t c = 0; c < t.width; ++c) out[i * t.width + c] = static_cast<float>(sum[c]) * 0x1p-19f;
+  switch (t.width) {  // Loops of a known length become vectors.
+    case 9:
+      return inverse_of<9>(t, n, out);
+    case 24:
+      return inverse_of<24>(t, n, out);
+    case 45:
+      return inverse_of<45>(t, n, out);
+    default:
+      return inverse_of<0>(t, n, out);
   }
 }
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <stdexcept>
 #include <vector>
 
 #include "core/context.h"
+#include "cpu/refuse.h"
 #include "cpu/sh_planes.h"
 
 namespace scenepress {
@@ -19,7 +19,7 @@ void check_contexts(const RansTables& tables, const uint8_t* contexts, size_t co
   uint8_t top = 0;
   for (size_t i = 0; i < count; ++i) top = std::max(top, contexts[i]);
   if (count && top >= tables.contexts)
-    throw std::invalid_argument("a plane needs an entropy table that the splat parameters do not have");
+    refuse("a plane needs an entropy table that the splat parameters do not have");
 }
 
 std::vector<uint8_t> extent_contexts(const ShLevel& level) {
@@ -56,7 +56,7 @@ void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, cons
   check_contexts(extent_tables, contexts.data(), size);
   decoder.values(extent_tables, contexts.data(), size, false, symbols.data());
   for (size_t i = 0; i < size; ++i) {
-    if (symbols[i] > kShGroups) throw std::invalid_argument("SH extent above 15");
+    if (symbols[i] > kShGroups) refuse("SH extent above 15");
     out_extents[i] = static_cast<uint8_t>(symbols[i]);
     active[i] = static_cast<int32_t>(i);
   }
@@ -65,8 +65,7 @@ void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, cons
                  active.end());
     if (active.empty()) break;
     for (int64_t j = level.bounds[group - 1]; j < level.bounds[group]; ++j) {
-      if (!group_tables[group - 1])
-        throw std::invalid_argument("a plane needs an entropy table that the splat parameters do not have");
+      if (!group_tables[group - 1]) refuse("a plane needs an entropy table that the splat parameters do not have");
       int32_t* plane = level.planes + j * level.capacity;
       contexts.resize(active.size());
       const ShPlane p{plane, level.near, active.data(), static_cast<int64_t>(active.size())};
