@@ -4,42 +4,43 @@
  *     const file = await open("scene.press");
  *     for await (const part of file.parts()) show(part);
  */
+import { type Backend, type Beginning, Here } from "./backend.js";
 import { PressError } from "./errors.js";
 import { type Metadata, parseMetadata } from "./metadata.js";
 import { Instance, moduleOf } from "./module.js";
-import { type RangeReader, readerOf, type Source } from "./source.js";
+import type { Pool } from "./pool.js";
+import { Queue } from "./queue.js";
+import { readExactly, type RangeReader, readerOf, type Source, withStart } from "./source.js";
+import type { Part, Place, Splats } from "./splats.js";
 
 export { PressError } from "./errors.js";
 export type { Metadata, Quality } from "./metadata.js";
+export { Pool } from "./pool.js";
 export type { RangeReader, Source } from "./source.js";
+export type { Part, Place, Splats } from "./splats.js";
 
-/** Enough for header and index of most files. */
-const FIRST_READ = 1 << 16;
+/** Enough for header and index of most files. What is left of it is used. */
+const FIRST_READ = 1 << 14;
 const HEADER_LENGTH = 32;
-/** Places that follow each other are fetched together up to so many bytes. */
-const READ_AT_ONCE = 1 << 20;
+/** Places that follow each other are fetched together, up to so many bytes: few at first, as something is to be
+ * seen soon, then more. */
+const READ_AT_ONCE = 1 << 15;
+const READ_AT_MOST = 1 << 20;
+/** Runs of places that are asked for before the ones before them are decoded. */
+const RUNS_AHEAD = 2;
 
-export interface OpenOptions {
+export interface OpenOptions<T = Splats> {
   signal?: AbortSignal;
   /** The module or its bytes, where `press.wasm` does not lie beside this script. */
   wasm?: WebAssembly.Module | BufferSource;
+  /** Workers to decode in; without them it is done where parts() is asked. */
+  pool?: Pool<T>;
 }
 
 /** A cube of the scene, in scene units. */
 export interface Tile {
   corner: [number, number, number];
   size: number;
-}
-
-/** One level of one tile. */
-export interface Place {
-  level: number;
-  tile: number;
-  /** Splats. */
-  count: number;
-  /** Where its bytes lie in the file. */
-  offset: number;
-  length: number;
 }
 
 /** One chunk of the file, for statistics. */
@@ -52,31 +53,6 @@ export interface Chunk {
   length: number;
 }
 
-/** Decoded splats, in the terms of INRIA's .ply files: logits, logarithms, quaternions as w, x, y, z. */
-export interface Splats {
-  count: number;
-  /** [count, 3] in scene units. */
-  means: Float32Array;
-  /** [count, 4], of length 1. */
-  quats: Float32Array;
-  /** [count, 3] */
-  logScales: Float32Array;
-  /** [count] */
-  opacityLogits: Float32Array;
-  /** [count, 3] */
-  sh0: Float32Array;
-  /** [count, shCount, 3] */
-  shN: Float32Array;
-}
-
-/** What arrives at a time. */
-export interface Part {
-  place: Place;
-  splats: Splats;
-  /** The places of the splats in the source, if the file keeps its order. */
-  indices: Int32Array | undefined;
-}
-
 export interface PartsOptions {
   signal?: AbortSignal;
   /** How many levels; all if not given. */
@@ -85,25 +61,47 @@ export interface PartsOptions {
   near?: () => readonly [number, number, number] | undefined;
 }
 
+/** What is known of a file once its front has been read. */
+interface Contents {
+  metadata: Metadata;
+  /** Bytes of the whole file. */
+  fileLength: number;
+  tiles: readonly Tile[];
+  /** In the order of the file. */
+  places: readonly Place[];
+  chunks: readonly Chunk[];
+  /** SH coefficients a channel, beyond the constant one: 0, 3, 8 or 15. */
+  shCount: number;
+  keepsOrder: boolean;
+}
+
 /** A file whose front has been read and checked. */
-export class PressFile {
+export class PressFile<T = Splats> implements Contents {
+  readonly metadata: Metadata;
+  readonly fileLength: number;
+  readonly tiles: readonly Tile[];
+  readonly places: readonly Place[];
+  readonly chunks: readonly Chunk[];
+  readonly shCount: number;
+  readonly keepsOrder: boolean;
   private taken = false;
 
   /** @internal */
   constructor(
     private readonly reader: RangeReader,
-    private readonly instance: Instance,
-    readonly metadata: Metadata,
-    /** Bytes of the whole file. */
-    readonly fileLength: number,
-    readonly tiles: readonly Tile[],
-    /** In the order of the file. */
-    readonly places: readonly Place[],
-    readonly chunks: readonly Chunk[],
-    /** SH coefficients a channel, beyond the constant one: 0, 3, 8 or 15. */
-    readonly shCount: number,
-    readonly keepsOrder: boolean,
-  ) {}
+    private readonly backend: Backend<T>,
+    contents: Contents,
+  ) {
+    ({
+      metadata: this.metadata,
+      fileLength: this.fileLength,
+      tiles: this.tiles,
+      places: this.places,
+      chunks: this.chunks,
+      shCount: this.shCount,
+      keepsOrder: this.keepsOrder,
+    } = contents);
+  }
 
   /** Levels of detail that the file has. */
   get levels(): number {
@@ -119,54 +117,74 @@ export class PressFile {
    * Every level of every tile, coarse to fine; once. Of a file that was cut short, the levels that are whole.
    * What came before an error stays good.
    */
-  async *parts(options: PartsOptions = {}): AsyncGenerator<Part, void, void> {
+  async *parts(options: PartsOptions = {}): AsyncGenerator<Part<T>, void, void> {
     if (this.taken) throw new Error("parts() can be asked for once: open the file again");
     this.taken = true;
-    const { signal } = options;
-    const wanted = Math.min(options.levels ?? Infinity, this.wholeLevels());
-    const queue: Run[] = [];
-    for (let level = 0; level < wanted; ++level) {
-      for (const run of runsOf(this.inOrder(level, options.near?.()), this.places)) {
-        const bytes = this.fetch(run, signal);
-        bytes.catch(() => undefined); // It is told when its turn comes, if it comes.
-        queue.push({ run, bytes });
-        if (queue.length > 1) yield* this.decodeRun(queue.shift()!, signal);
-      }
+    const ready = new Queue<Promise<Part<T>>>(this.backend.ahead);
+    this.decodeAll(ready, options).then(
+      () => ready.end(),
+      (error: unknown) => ready.fail(error),
+    );
+    try {
+      for (let part = await ready.take(); part; part = await ready.take()) yield await part;
+    } finally {
+      ready.end();
+      this.backend.close();
     }
-    for (const run of queue) yield* this.decodeRun(run, signal);
   }
 
-  private async *decodeRun({ run, bytes }: Run, signal?: AbortSignal): AsyncGenerator<Part, void, void> {
+  /** Starts to decode what arrives, as long as there is room. */
+  private async decodeAll(ready: Queue<Promise<Part<T>>>, { signal, levels, near }: PartsOptions): Promise<void> {
+    const runs: Run[] = [];
+    for (const numbers of this.runs(Math.min(levels ?? Infinity, this.wholeLevels()), near)) {
+      const bytes = this.fetch(numbers, signal);
+      bytes.catch(() => undefined); // It is told when its turn comes, if it comes.
+      runs.push({ numbers, bytes });
+      if (runs.length > RUNS_AHEAD && !(await this.decodeRun(runs.shift()!, ready, signal))) return;
+    }
+    for (const run of runs) if (!(await this.decodeRun(run, ready, signal))) return;
+  }
+
+  private async decodeRun({ numbers, bytes }: Run, ready: Queue<Promise<Part<T>>>, signal?: AbortSignal): Promise<boolean> {
     const data = await bytes;
-    const start = this.places[run[0]!]!.offset;
-    for (const number of run) {
+    const start = this.places[numbers[0]!]!.offset;
+    for (const number of numbers) {
       signal?.throwIfAborted();
       const place = this.places[number]!;
       const own = data.subarray(place.offset - start, place.offset - start + place.length);
-      yield this.decode(number, place, own);
+      const part = this.backend.decode(number, place, own);
+      part.catch(() => undefined);
+      if (!(await ready.put(part))) return false;
+    }
+    return true;
+  }
+
+  /** Places in the order in which they are wanted, those together that are fetched together. */
+  private *runs(levels: number, near: PartsOptions["near"]): Generator<number[]> {
+    let most = READ_AT_ONCE;
+    for (let level = 0; level < levels; ++level) {
+      let run: number[] = [];
+      let end = -1;
+      let room = 0;
+      for (const number of this.inOrder(level, near?.())) {
+        const { offset, length } = this.places[number]!;
+        if (offset !== end || length > room) {
+          if (run.length) yield run;
+          run = [];
+          room = most;
+          most = Math.min(2 * most, READ_AT_MOST);
+        }
+        run.push(number);
+        end = offset + length;
+        room -= length;
+      }
+      if (run.length) yield run;
     }
   }
 
-  private decode(number: number, place: Place, bytes: Uint8Array): Part {
-    const { count } = place;
-    const { values, indices } = this.instance.decode(number, bytes, count * (14 + 3 * this.shCount), count);
-    let at = 0;
-    const take = (width: number) => values.subarray(at, (at += width * count));
-    const splats: Splats = {
-      count,
-      means: take(3),
-      quats: take(4),
-      logScales: take(3),
-      opacityLogits: take(1),
-      sh0: take(3),
-      shN: take(3 * this.shCount),
-    };
-    return { place, splats, indices: this.keepsOrder ? indices : undefined };
-  }
-
-  private async fetch(run: readonly number[], signal?: AbortSignal): Promise<Uint8Array> {
-    const start = this.places[run[0]!]!.offset;
-    const last = this.places[run[run.length - 1]!]!;
+  private async fetch(numbers: readonly number[], signal?: AbortSignal): Promise<Uint8Array> {
+    const start = this.places[numbers[0]!]!.offset;
+    const last = this.places[numbers[numbers.length - 1]!]!;
     return readExactly(this.reader, start, last.offset + last.length - start, signal);
   }
 
@@ -180,85 +198,56 @@ export class PressFile {
   /** The level's places, by distance from a point if there is one. */
   private inOrder(level: number, near: readonly [number, number, number] | undefined): number[] {
     const numbers = [...this.places.keys()].filter((number) => this.places[number]!.level === level);
-    if (!near) return numbers;
+    if (!near || !this.tiles.length) return numbers;
     const far = (number: number) => distanceOf(this.tiles[this.places[number]!.tile]!, near);
     return numbers.sort((a, b) => far(a) - far(b));
   }
 }
 
 interface Run {
-  run: readonly number[];
+  numbers: readonly number[];
   bytes: Promise<Uint8Array>;
 }
 
 /** Opens a file: reads and checks its header, index, and what holds for the whole scene. */
-export async function open(source: Source, options: OpenOptions = {}): Promise<PressFile> {
-  const { signal } = options;
-  const reader = readerOf(source);
+export async function open<T = Splats>(source: Source, options: OpenOptions<T> = {}): Promise<PressFile<T>> {
+  const { signal, pool } = options;
+  let reader = readerOf(source);
   const [module, first] = await Promise.all([moduleOf(options.wasm), reader.read(0, FIRST_READ, signal)]);
   const instance = await Instance.of(module);
+  reader = withStart(reader, first);
   const length = instance.frontLength(first.subarray(0, HEADER_LENGTH));
-  let front = first;
-  if (length > first.length) {
-    const rest = await reader.read(first.length, length - first.length, signal);
-    front = joined(first, rest);
-  }
-  instance.open(front.subarray(0, length));
+  const front = await reader.read(0, length, signal);
+  instance.open(front);
   const { fileLength, wholeOffset, wholeLength, places } = instance.layout();
   if (reader.size !== undefined && reader.size > fileLength) {
     throw new PressError(`${reader.size - fileLength} bytes follow the end of the file at byte ${fileLength}`);
   }
-  const whole =
-    wholeOffset + wholeLength <= front.length
-      ? front.subarray(wholeOffset, wholeOffset + wholeLength)
-      : await readExactly(reader, wholeOffset, wholeLength, signal);
+  const whole = await readExactly(reader, wholeOffset, wholeLength, signal);
   const metadata = parseMetadata(instance.metadata(whole));
-  if (metadata.codec !== "splats") {
-    throw new PressError(`this decoder is for the codec 'splats', not '${metadata.codec}'`);
-  }
-  instance.begin(whole, metadata.count, metadata.shDegree);
-  return fileOf(reader, instance, metadata, fileLength, places);
+  instance.begin(whole, metadata);
+  const contents = contentsOf(instance, metadata, fileLength, places);
+  const beginning: Beginning = { module, front, whole, ...contents };
+  // Without a pool T is Splats, which the compiler cannot know.
+  const backend = pool ? await pool.begin(beginning) : (new Here(instance, contents) as unknown as Backend<T>);
+  return new PressFile(reader, backend, contents);
 }
 
-function fileOf(
-  reader: RangeReader,
-  instance: Instance,
-  metadata: Metadata,
-  fileLength: number,
-  places: number,
-): PressFile {
+function contentsOf(instance: Instance, metadata: Metadata, fileLength: number, count: number): Contents {
   const [shCount = 0, kept = 0, ...boxes] = instance.scene();
   const tiles = rowsOf(boxes, 4).map(([x, y, z, size]) => ({ corner: [x, y, z], size }) as Tile);
-  const lines = rowsOf(instance.places(places), 5).map(
+  const places = rowsOf(instance.places(count), 5).map(
     ([level, tile, count, offset, length]) => ({ level, tile, count, offset, length }) as Place,
   );
   const chunks = rowsOf(instance.chunks(), 6).map(
     ([stage, level, tile, count, offset, length]) => ({ stage, level, tile, count, offset, length }) as Chunk,
   );
-  return new PressFile(reader, instance, metadata, fileLength, tiles, lines, chunks, shCount, kept !== 0);
+  return { metadata, fileLength, tiles, places, chunks, shCount, keepsOrder: kept !== 0 };
 }
 
 function rowsOf(values: ArrayLike<number>, width: number): number[][] {
   const all = Array.from(values);
   return Array.from({ length: all.length / width }, (_, i) => all.slice(width * i, width * (i + 1)));
-}
-
-/** The same numbers in runs: places that follow each other in the file, together at most READ_AT_ONCE bytes. */
-function runsOf(numbers: readonly number[], places: readonly Place[]): number[][] {
-  const runs: number[][] = [];
-  let end = -1;
-  let room = 0;
-  for (const number of numbers) {
-    const { offset, length } = places[number]!;
-    if (offset === end && length <= room) runs[runs.length - 1]!.push(number);
-    else {
-      runs.push([number]);
-      room = READ_AT_ONCE;
-    }
-    end = offset + length;
-    room -= length;
-  }
-  return runs;
 }
 
 function distanceOf(tile: Tile, point: readonly [number, number, number]): number {
@@ -269,24 +258,4 @@ function distanceOf(tile: Tile, point: readonly [number, number, number]): numbe
     sum += away * away;
   }
   return sum;
-}
-
-async function readExactly(
-  reader: RangeReader,
-  offset: number,
-  length: number,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
-  const bytes = await reader.read(offset, length, signal);
-  if (bytes.length !== length) {
-    throw new PressError(`file cut short: ${bytes.length} of ${length} bytes at byte ${offset}`);
-  }
-  return bytes;
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }

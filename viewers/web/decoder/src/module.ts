@@ -1,4 +1,5 @@
 import { PressError } from "./errors.js";
+import type { Metadata } from "./metadata.js";
 
 /** What the module exports: see cuda/wasm/exports.cpp. */
 interface Exports {
@@ -88,8 +89,9 @@ export class Instance {
     });
   }
 
-  begin(whole: Uint8Array, count: number, degree: number): void {
-    this.with(whole, (at) => this.exports.sp_begin(at, whole.length, count, degree));
+  begin(whole: Uint8Array, { codec, count, shDegree }: Metadata): void {
+    if (codec !== "splats") throw new PressError(`this decoder is for the codec 'splats', not '${codec}'`);
+    this.with(whole, (at) => this.exports.sp_begin(at, whole.length, count, shDegree));
   }
 
   /** SH coefficients a channel, whether the order is kept, and four numbers a tile. */

@@ -75,3 +75,39 @@ class UrlReader implements RangeReader {
     return bytes;
   }
 }
+
+/** The same source, whose first bytes have been read. */
+export function withStart(reader: RangeReader, start: Uint8Array): RangeReader {
+  return {
+    get size() {
+      return reader.size;
+    },
+    async read(offset, length, signal) {
+      const held = start.subarray(offset, offset + length);
+      if (held.length === length) return held;
+      const rest = await reader.read(offset + held.length, length - held.length, signal);
+      return held.length ? joined(held, rest) : rest;
+    },
+  };
+}
+
+/** Reads all of a range, or says that the file ends too soon. */
+export async function readExactly(
+  reader: RangeReader,
+  offset: number,
+  length: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const bytes = await reader.read(offset, length, signal);
+  if (bytes.length !== length) {
+    throw new PressError(`file cut short: ${bytes.length} of ${length} bytes at byte ${offset}`);
+  }
+  return bytes;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
