@@ -262,11 +262,39 @@ class Train:
     """Print one JSON object and nothing else."""
 
 
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Show scenes in the browser: one, or several to compare."""
+
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE")]
+    """.press files; scenes of other formats are converted without loss."""
+    port: Annotated[int | None, _count("N")] = None
+    """Where to serve; the first free one from 8600 on if not given."""
+    host: str = "127.0.0.1"
+    """Name or address of this machine to serve at. Others than the default let other machines read the scenes."""
+    cameras: CameraFile = None
+    """Places to look from: transforms.json, cameras.json, a COLMAP folder or .cams.txt."""
+    no_browser: bool = False
+    """Only print the address."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportViewer:
+    """Write a folder with the viewer and scenes that any web host can serve."""
+
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE")]
+    """.press files; scenes of other formats are converted without loss."""
+    output: Annotated[Path, arg(aliases=("-o",), metavar="FOLDER")]
+    """A new folder."""
+    cameras: CameraFile = None
+    """Places to look from: transforms.json, cameras.json, a COLMAP folder or .cams.txt."""
+
+
 # Not `Compress | ...`: for that spelling tyro loads typeguard, two fifths of the start-up time.
-Command = Union[Compress, Prune, Decompress, Convert, Inspect, Compare, Render, Train]  # noqa: UP007
+Command = Union[Compress, Prune, Decompress, Convert, Inspect, Compare, Render, Train, View, ExportViewer]  # noqa: UP007
 
 
-COMMANDS = ("compress", "prune", "decompress", "convert", "inspect", "compare", "render", "train")
+COMMANDS = ("compress", "prune", "decompress", "convert", "inspect", "compare", "render", "train", "view", "export-viewer")
 """Names of the commands, in the order of Command."""
 READER_GONE = 141
 """The exit code where nobody reads stdout any more, as a shell tells of SIGPIPE."""

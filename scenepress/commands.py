@@ -67,6 +67,10 @@ def run(command: cli.Command) -> None:
             from scenepress import train_command
 
             train_command.train(command)
+        case cli.View() | cli.ExportViewer():
+            from scenepress import view_command
+
+            view_command.run(command)
 
 
 def compress(command: cli.Compress) -> None:

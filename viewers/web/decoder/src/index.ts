@@ -16,7 +16,7 @@ import type { Part, Place, Splats } from "./splats.js";
 export { PressError } from "./errors.js";
 export type { Metadata, Quality } from "./metadata.js";
 export { Pool } from "./pool.js";
-export type { RangeReader, Source } from "./source.js";
+export { type RangeReader, readerOf, type Source } from "./source.js";
 export type { Part, Place, Splats } from "./splats.js";
 
 /** Enough for header and index of most files. What is left of it is used. */

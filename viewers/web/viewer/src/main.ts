@@ -1,0 +1,311 @@
+/** The viewer: scenes from the server's list, from ?url=, or dropped on the page. */
+import "./style.css";
+
+import { type Asset, emptyAsset, load } from "./asset.js";
+import { Bookmarks, isPose } from "./bookmarks.js";
+import { Compare } from "./compare.js";
+import { byId, bytes, decibels, h, whole } from "./dom.js";
+import { type Background, BACKGROUNDS, Panel, type Settings } from "./panel.js";
+import { Timeline } from "./timeline.js";
+import { icons } from "./icons.js";
+import { type Pose, View } from "./view.js";
+
+/** What lies beside the page: docs/web_viewer.md. */
+interface Listing {
+  scenes: { name: string; url: string }[];
+  /** Places to look from. */
+  views?: Pose[];
+}
+
+const query = new URLSearchParams(location.search);
+const view = new View(byId("canvas", HTMLCanvasElement));
+const assets: Asset[] = [];
+const settings: Settings = { navigation: "orbit", shDegree: 3, background: "black" };
+let chosenBackground = false;
+let bookmarks = new Bookmarks("scenepress:");
+let loading = new AbortController();
+let framed = false;
+let offered: Pose[] = [];
+
+const timeline = new Timeline(byId("timeline", HTMLDivElement), (time) => (view.pose = bookmarks.at(time)));
+const compare = new Compare(view, () => update());
+const panel = new Panel({
+  set: (change) => set(change),
+  goTo: (number) => goTo(number),
+  bookmark: () => remember(),
+  forget: () => {
+    bookmarks.clear();
+    update();
+  },
+});
+
+const TOOLS: { icon: string; name: string; key: string; run: () => void; pressed?: () => boolean }[] = [
+  { icon: icons.open, name: "Open files", key: "", run: () => byId("file", HTMLInputElement).click() },
+  { icon: icons.frame, name: "See all again", key: "R", run: () => assets[0] && view.frame(assets[0]) },
+  { icon: icons.compare, name: "Compare side by side", key: "C", run: () => compare.toggle(), pressed: () => compare.open },
+  { icon: icons.picture, name: "Save the picture", key: "P", run: () => void savePicture() },
+  { icon: icons.theme, name: "Dark or light", key: "L", run: () => setTheme(document.documentElement.dataset.theme !== "dark") },
+  { icon: icons.panel, name: "About the scene", key: "I", run: () => panel.toggle(), pressed: () => panel.open },
+  { icon: icons.help, name: "Help", key: "?", run: () => byId("help", HTMLDialogElement).showModal() },
+];
+const KEYS: [string, string][] = [
+  ["drag, one finger", "turn"],
+  ["right drag, two fingers", "move sideways; pinch to come nearer"],
+  ["wheel", "come nearer"],
+  ["O, F", "orbit, fly"],
+  ["W A S D, Q E", "fly: ahead, left, back, right, up and down; shift is faster"],
+  ["R", "see all again"],
+  ["B, 1 to 9", "remember a place, go to it"],
+  ["space", "fly along the places"],
+  ["C, H", "compare, heat map"],
+  ["P", "save the picture"],
+  ["I, L", "about the scene, dark or light"],
+];
+
+function set(change: Partial<Settings>): void {
+  Object.assign(settings, change);
+  if (change.background) chosenBackground = true;
+  if (change.navigation) view.navigation = change.navigation;
+  if (change.shDegree !== undefined) view.setShDegree(change.shDegree);
+  view.setBackground(BACKGROUNDS[settings.background]);
+  update();
+}
+
+function setTheme(dark: boolean): void {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+}
+
+function goTo(number: number): void {
+  const pose = bookmarks.all[number];
+  if (pose) view.pose = pose;
+  settings.navigation = view.navigation;
+  update();
+}
+
+function remember(): void {
+  bookmarks.add(view.pose);
+  notify(`Place ${bookmarks.all.length} is remembered: press ${bookmarks.all.length} to come back.`);
+  update();
+}
+
+async function savePicture(): Promise<void> {
+  const url = URL.createObjectURL(await view.screenshot());
+  const name = (assets[0]?.name ?? "scene").replace(/\.[^.]*$/, "");
+  h("a", { href: url, download: `${name}.png` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** Opens scenes in place of those that are open, or beside them. */
+function openAll(sources: readonly { name: string; source: string | File }[], beside = false): void {
+  if (!beside) {
+    loading.abort();
+    loading = new AbortController();
+    for (const asset of assets.splice(0)) for (const { splats } of asset.pieces) splats.dispose();
+    if (compare.open) compare.toggle();
+    view.show(undefined);
+    framed = false;
+    bookmarks = new Bookmarks(`scenepress:${sources[0]?.name ?? ""}`);
+    bookmarks.offer(offered);
+  }
+  const { signal } = loading;
+  for (const { name, source } of sources) {
+    const asset = emptyAsset(name);
+    assets.push(asset);
+    const near = (of: Asset) => (framed ? view.near(of) : undefined);
+    void load(asset, source, { signal, near, changed: (of) => signal.aborted || arrived(of) });
+  }
+  const [first] = assets;
+  if (first && !view.choices[0]) view.show({ asset: first, level: Infinity });
+  update();
+}
+
+function arrived(asset: Asset): void {
+  if (asset.message && (asset.state === "failed" || asset.state === "cut short") && !told.has(asset)) {
+    told.add(asset);
+    notify(asset.message, asset.state === "failed" ? asset.name : "");
+  }
+  if (asset === assets[0]) {
+    if (!framed && asset.pieces.length) {
+      framed = true;
+      const recorded = asset.metadata?.quality?.background;
+      if (!chosenBackground && recorded && recorded in BACKGROUNDS) settings.background = recorded as Background;
+      view.setBackground(BACKGROUNDS[settings.background]);
+      if (!startPose()) view.frame(asset);
+    }
+  }
+  view.refresh();
+  update();
+}
+const told = new WeakSet<Asset>();
+
+/** The place that the address names, or the first that came with the scene. */
+function startPose(): boolean {
+  try {
+    const named: unknown = JSON.parse(decodeURIComponent(location.hash.slice(1)) || "null");
+    if (isPose(named)) {
+      view.pose = named;
+      return true;
+    }
+  } catch {
+    // A hash that is none of ours.
+  }
+  if (!offered[0]) return false;
+  view.pose = offered[0];
+  return true;
+}
+
+function notify(text: string, bad = ""): void {
+  const notice = h("div", { className: bad ? "notice bad" : "notice" }, h("div", {}, bad ? h("b", {}, `${bad}: `) : "", text));
+  notice.append(h("button", { title: "Close", aria: { label: "Close" }, onclick: () => notice.remove() }, "\u2715"));
+  byId("notices", HTMLDivElement).append(notice);
+  if (!bad) setTimeout(() => notice.remove(), 6000);
+}
+
+/** Draws all that is around the scene. */
+function update(): void {
+  const [asset] = assets;
+  byId("empty", HTMLDivElement).hidden = assets.length > 0;
+  for (const id of ["title", "numbers"]) byId(id, HTMLElement).hidden = !asset;
+  settings.navigation = view.navigation;
+  panel.update(asset, settings, bookmarks.all.length);
+  compare.offer(assets);
+  timeline.setDuration(bookmarks.duration);
+  TOOLS.forEach(({ pressed }, i) => pressed && byId("tools", HTMLElement).children[i]!.setAttribute("aria-pressed", String(pressed())));
+  if (asset) {
+    const quality = asset.metadata?.quality;
+    const record = quality ? `${decibels(quality.psnr)}, SSIM ${quality.ssim.toFixed(3)}` : asset.metadata?.codec === "lossless" ? "lossless" : "";
+    byId("title", HTMLElement).replaceChildren(h("b", { title: asset.name }, asset.name), h("span", { title: "Against the source, as the file records it" }, record));
+    document.title = `${asset.name} - scenepress`;
+  }
+  progress();
+  numbers();
+}
+
+function progress(): void {
+  const open = assets.filter(({ state }) => state === "loading");
+  const known = assets.reduce((sum, { fileBytes }) => sum + (fileBytes ?? 0), 0);
+  const share = known ? Math.min(1, assets.reduce((sum, { fetchedBytes }) => sum + fetchedBytes, 0) / known) : 0;
+  const bar = byId("progress", HTMLDivElement);
+  bar.style.opacity = open.length ? "1" : "0";
+  bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+  (bar.firstElementChild as HTMLElement).style.width = `${100 * share}%`;
+}
+
+const shownNumbers = new Map<string, HTMLElement>();
+
+function numbers(): void {
+  const [asset] = assets;
+  if (!asset) return;
+  const { count, fileBytes, fetchedBytes, loaded, decodeMilliseconds } = asset;
+  number("FPS", view.fps ? (view.fps < 10 ? view.fps.toFixed(1) : view.fps.toFixed(0)) : "\u2013", "4ch");
+  number("splats", count && loaded < count ? `${whole(view.splats)} of ${whole(count)}` : whole(view.splats), "7ch");
+  number("ms sort", view.sortMilliseconds.toFixed(0), "3ch");
+  if (decodeMilliseconds) number("ms decode", whole(decodeMilliseconds), "3ch");
+  if (fileBytes !== undefined) number("fetched", fetchedBytes < fileBytes ? `${bytes(fetchedBytes)} of ${bytes(fileBytes)}` : bytes(fileBytes), "6ch");
+  if (fileBytes !== undefined && count) number("bit/splat", ((8 * fileBytes) / count).toFixed(1), "4ch");
+}
+
+/** Numbers keep their places: widths are those of the widest usual value. */
+function number(name: string, value: string, width: string): void {
+  let shown = shownNumbers.get(name);
+  if (!shown) {
+    shown = h("b", { data: { number: name } });
+    shown.style.minWidth = width;
+    shownNumbers.set(name, shown);
+    byId("numbers", HTMLElement).append(h("div", {}, shown, h("span", {}, name)));
+  }
+  if (shown.textContent !== value) shown.textContent = value;
+}
+
+function build(): void {
+  setTheme(!matchMedia("(prefers-color-scheme: light)").matches);
+  for (const { icon, name, key, run } of TOOLS) {
+    const button = h("button", { title: key ? `${name} (${key})` : name, aria: { label: name }, onclick: () => (run(), update()) });
+    button.innerHTML = icon;
+    byId("tools", HTMLElement).append(button);
+  }
+  byId("help", HTMLDialogElement).append(
+    h("h1", {}, "Keys"),
+    h("dl", {}, ...KEYS.flatMap(([keys, what]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what)])),
+    h("button", { onclick: () => byId("help", HTMLDialogElement).close() }, "Close"),
+  );
+  byId("empty", HTMLDivElement).append(
+    h(
+      "div",
+      {},
+      h("h1", {}, "Drop a scene here"),
+      h("p", {}, ".press, or .ply, .spz, .splat, .ksplat, .sog. Two files are compared. Nothing leaves this computer."),
+      h("button", { onclick: () => byId("file", HTMLInputElement).click() }, "Choose files"),
+    ),
+  );
+  view.onFrame = (still) => {
+    compare.frame(still);
+    numbers();
+  };
+  set({});
+  chosenBackground = false;
+}
+
+function listen(): void {
+  const chosen = byId("file", HTMLInputElement);
+  chosen.onchange = () => {
+    openFiles([...(chosen.files ?? [])]);
+    chosen.value = "";
+  };
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget === null && document.body.classList.remove("dropping"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    openFiles([...(event.dataTransfer?.files ?? [])]);
+  });
+  addEventListener("keydown", key);
+}
+
+function openFiles(files: readonly File[]): void {
+  if (!files.length) return;
+  offered = [];
+  openAll(files.map((file) => ({ name: file.name, source: file })));
+  if (files.length > 1 && !compare.open) compare.toggle();
+}
+
+function key(event: KeyboardEvent): void {
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("help", HTMLDialogElement).open) return;
+  if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
+  const pressed = event.key.toUpperCase();
+  const tool = TOOLS.find((one) => one.key === pressed && one.key !== "");
+  if (tool) tool.run();
+  else if (pressed === "O") set({ navigation: "orbit" });
+  else if (pressed === "F") set({ navigation: "fly" });
+  else if (pressed === "B") remember();
+  else if (pressed === "H" && compare.open) compare.toggleHeat();
+  else if (pressed === " " && timeline.visible && !(event.target instanceof HTMLButtonElement)) timeline.toggle();
+  else if (/^[1-9]$/.test(pressed)) goTo(Number(pressed) - 1);
+  else return;
+  event.preventDefault();
+  update();
+}
+
+/** Scenes of the address, or of the list beside the page. */
+async function start(): Promise<void> {
+  build();
+  listen();
+  const named = query.getAll("url");
+  if (named.length) openAll(named.map((url) => ({ name: url.split("/").at(-1) || url, source: url })));
+  else {
+    const response = await fetch("./scenes.json");
+    const listing = (response.ok ? await response.json() : { scenes: [] }) as Listing;
+    offered = (listing.views ?? []).filter(isPose);
+    openAll(listing.scenes.map(({ name, url }) => ({ name, source: new URL(url, location.href).href })));
+  }
+  if (assets.length > 1 || query.has("compare")) compare.toggle();
+  update();
+}
+
+/** For scripts and tests. */
+Object.assign(window, { scenepress: { view, assets, compare, bookmarks: () => bookmarks, set, openAll } });
+
+start().catch((error: unknown) => notify((error as Error).message, "scenepress"));
