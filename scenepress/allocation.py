@@ -84,15 +84,18 @@ def lift_unseen(
     )
 
 
-def classify(color: F64, maximum: int = 12) -> NDArray[np.uint8]:
-    """uint8 [N] importance classes: 0 for the top, one more per factor 4, fewer than `maximum`."""
+def classify(color: F64, maximum: int = 13) -> NDArray[np.uint8]:
+    """uint8 [N] importance classes: 0 for the top, one more per factor 4, fewer than `maximum`.
+
+    Class 0 has a hundredth of the splats or so: the first picture needs no other, and takes few bytes.
+    """
     positive = color[color > 0]
     if not len(positive):
         return np.zeros(len(color), np.uint8)
     top = np.quantile(positive, 0.98)
     with np.errstate(divide="ignore"):
         octaves = 0.5 * np.log2(top / np.maximum(color, 0))
-    return np.clip(np.ceil(octaves - 0.5), 0, maximum - 1).astype(np.uint8)
+    return np.clip(np.ceil(octaves + 0.5), 0, maximum - 1).astype(np.uint8)
 
 
 def class_means(log: F64, classes: NDArray[np.uint8], count: int) -> F64:

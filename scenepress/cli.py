@@ -294,7 +294,9 @@ class ExportViewer:
 Command = Union[Compress, Prune, Decompress, Convert, Inspect, Compare, Render, Train, View, ExportViewer]  # noqa: UP007
 
 
-COMMANDS = ("compress", "prune", "decompress", "convert", "inspect", "compare", "render", "train", "view", "export-viewer")
+COMMANDS = (
+    "compress", "prune", "decompress", "convert", "inspect", "compare", "render", "train", "view", "export-viewer",
+)  # fmt: skip
 """Names of the commands, in the order of Command."""
 READER_GONE = 141
 """The exit code where nobody reads stdout any more, as a shell tells of SIGPIPE."""

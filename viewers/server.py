@@ -1,4 +1,4 @@
-"""A small web server for the viewer: the app, a list of scenes, and the scenes in ranges. Nothing else is served."""
+"""A small web server for the viewer: the app, a list of scenes, the scenes in ranges, and nothing else."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Server:
         """Read the scenes and start to listen.
 
         Args:
-            files: scenes to show; two and more are compared. Formats other than .press are converted, without loss.
+            files: scenes to show; two and more are compared. Those of other formats are converted, without loss.
             host: a name or address of this machine. Others than loopback make the scenes readable to whoever
                 reaches it.
             port: None: the first free one from 8600 on; 0: any.
@@ -125,7 +125,7 @@ def _resources(held: Sequence[scenes.Shown], cameras: Sequence[Camera]) -> dict[
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
-    # Elsewhere than on Windows this frees a port whose server has ended; there it would share one with a living one.
+    # Frees the port of a server that has ended; on Windows it would share that of a living one.
     allow_reuse_address = os.name != "nt"
 
     def __init__(self, address: tuple[str, int], resources: dict[str, Resource], loopback: bool) -> None:

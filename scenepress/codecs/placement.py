@@ -18,7 +18,7 @@ I64 = NDArray[np.int64]
 
 LEVEL_GROWTH = 0.7
 """A level has at least this many times the splats of all levels before it ..."""
-LEVEL_LEAST = 2048
+LEVEL_LEAST = 512
 """... and at least so many."""
 CELL_QUANTILE = 0.5
 CELL_MARGIN = 0.25

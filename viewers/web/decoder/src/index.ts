@@ -16,11 +16,11 @@ import type { Part, Place, Splats } from "./splats.js";
 export { PressError } from "./errors.js";
 export type { Metadata, Quality } from "./metadata.js";
 export { Pool } from "./pool.js";
-export { type RangeReader, readerOf, type Source } from "./source.js";
+export { type RangeReader, readerOf, type Source, withStart } from "./source.js";
 export type { Part, Place, Splats } from "./splats.js";
 
-/** Enough for header and index of most files. What is left of it is used. */
-const FIRST_READ = 1 << 14;
+/** Bytes that open() reads first: enough for what comes before the splats of most files. */
+export const FIRST_READ = 1 << 13;
 const HEADER_LENGTH = 32;
 /** Places that follow each other are fetched together, up to so many bytes: few at first, as something is to be
  * seen soon, then more. */
@@ -136,11 +136,17 @@ export class PressFile<T = Splats> implements Contents {
   /** Starts to decode what arrives, as long as there is room. */
   private async decodeAll(ready: Queue<Promise<Part<T>>>, { signal, levels, near }: PartsOptions): Promise<void> {
     const runs: Run[] = [];
+    let ahead = 0; // The first run has the line for itself: it makes the first picture.
+    // One request at a time: browsers' caches ask again for what they are asked for at once.
+    let line: Promise<unknown> = Promise.resolve();
     for (const numbers of this.runs(Math.min(levels ?? Infinity, this.wholeLevels()), near)) {
-      const bytes = this.fetch(numbers, signal);
+      const bytes = line.then(() => this.fetch(numbers, signal));
+      line = bytes;
       bytes.catch(() => undefined); // It is told when its turn comes, if it comes.
       runs.push({ numbers, bytes });
-      if (runs.length > RUNS_AHEAD && !(await this.decodeRun(runs.shift()!, ready, signal))) return;
+      if (runs.length <= ahead) continue;
+      if (!(await this.decodeRun(runs.shift()!, ready, signal))) return;
+      ahead = RUNS_AHEAD;
     }
     for (const run of runs) if (!(await this.decodeRun(run, ready, signal))) return;
   }

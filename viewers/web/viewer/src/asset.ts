@@ -1,5 +1,15 @@
 /** Scenes being loaded: .press files in levels, by the decoder; other formats whole, by Spark. */
-import { type Chunk, type Metadata, open, type Part, Pool, type RangeReader, readerOf } from "@scenepress/decoder";
+import {
+  type Chunk,
+  FIRST_READ,
+  type Metadata,
+  open,
+  type Part,
+  Pool,
+  type RangeReader,
+  readerOf,
+  withStart,
+} from "@scenepress/decoder";
 import { ExtSplats, SplatMesh } from "@sparkjsdev/spark";
 
 import type { Packed } from "./pack.js";
@@ -83,7 +93,8 @@ export function emptyAsset(name: string): Asset {
 export async function load(asset: Asset, source: string | File, loading: Loading): Promise<void> {
   try {
     const reader = counted(readerOf(source), asset);
-    if (await isPress(reader)) await loadPress(asset, reader, loading);
+    const start = await reader.read(0, FIRST_READ, loading.signal);
+    if (isPress(start)) await loadPress(asset, withStart(reader, start), loading);
     else await loadOther(asset, source);
   } catch (error) {
     if (loading.signal.aborted) return;
@@ -156,27 +167,20 @@ function sampleOf(splats: ExtSplats): Float32Array {
   return Float32Array.from(rows);
 }
 
-async function isPress(reader: RangeReader): Promise<boolean> {
-  const start = await reader.read(0, MAGIC.length);
+function isPress(start: Uint8Array): boolean {
   return MAGIC.every((byte, i) => start[i] === byte);
 }
 
-/** The same source, which counts what was read, and keeps its start, which is asked for twice. */
+/** The same source, which counts what was read. */
 function counted(reader: RangeReader, asset: Asset): RangeReader {
-  const FIRST = 1 << 14;
-  let start: Uint8Array | undefined;
-  const count = (bytes: Uint8Array) => {
-    asset.fetchedBytes += bytes.length;
-    return bytes;
-  };
   return {
     get size() {
       return reader.size;
     },
     async read(offset, length, signal) {
-      if (offset !== 0 || length > FIRST) return count(await reader.read(offset, length, signal));
-      start ??= count(await reader.read(0, FIRST, signal));
-      return start.subarray(0, length);
+      const bytes = await reader.read(offset, length, signal);
+      asset.fetchedBytes += bytes.length;
+      return bytes;
     },
   };
 }

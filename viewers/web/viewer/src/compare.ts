@@ -31,7 +31,7 @@ export class Compare {
       h("label", { htmlFor: "choice-b" }, "Right"),
       this.right,
       h("div", { className: "metrics" }, h("div", {}, h("span", {}, "PSNR "), this.psnr), h("div", {}, h("span", {}, "SSIM "), this.ssim)),
-      h("div", { className: "last" }, this.hot, scale),
+      h("div", { className: "last" }, this.hot, h("span", {}, "0 ", scale, ` ${100 * HOTTEST} %`)),
     );
     this.left.onchange = this.right.onchange = () => this.choose();
     this.hot.onclick = () => this.toggleHeat();

@@ -298,6 +298,7 @@ async function start(): Promise<void> {
   else {
     const response = await fetch("./scenes.json");
     const listing = (response.ok ? await response.json() : { scenes: [] }) as Listing;
+    if (assets.length) return; // Somebody was quicker, and dropped a file.
     offered = (listing.views ?? []).filter(isPose);
     openAll(listing.scenes.map(({ name, url }) => ({ name, source: new URL(url, location.href).href })));
   }

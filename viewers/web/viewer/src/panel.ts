@@ -33,6 +33,7 @@ export class Panel {
 
   toggle(): void {
     this.root.hidden = this.open;
+    document.body.classList.toggle("aside", this.open);
   }
 
   /** Draws it anew where something has changed. */

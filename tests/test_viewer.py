@@ -1,0 +1,245 @@
+"""The viewer in a real browser: headless Chromium with software WebGL2. Pictures of the main states are left in
+build/viewer for people to look at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scenepress import api, container, quality
+from scenepress.cameras import look_at
+from scenepress.errors import BitstreamError
+from scenepress.render import rasterize
+from scenepress.scene import Camera, Splats
+from scenepress.stages import table
+from scenepress.viewers import scenes, server
+from scenepress.viewers.export import export
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "data/samples/still_life.ply"
+PICTURES = ROOT / "build/viewer"
+CONFORMANCE = ROOT / "tests/conformance"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WIDTH, HEIGHT = 480, 360
+SLOW = 30_000  # Bytes a second.
+
+pytestmark = [
+    pytest.mark.skipif(not (scenes.APP / "index.html").is_file(), reason="the viewer is not built: make web"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium"),
+    pytest.mark.skipif(
+        not (ROOT / "tests/web/node_modules/playwright-core").is_dir(), reason="npm ci --prefix tests/web was not run"
+    ),
+    pytest.mark.xdist_group("browser"),
+]
+
+CAMERA = look_at([0.9, -1.2, -3.2], [0.0, 0.0, 0.0], [0, -1, 0], width=WIDTH, height=HEIGHT, fov=0.9)
+
+
+def pose_of(camera: Camera) -> Any:
+    return json.loads(scenes.listing([], [camera]))["views"][0]
+
+
+class Slow(server._Handler):
+    """Scenes come slowly, and are counted."""
+
+    sent = 0
+
+    def do_GET(self) -> None:
+        if self.path == "/sent":
+            body = str(Slow.sent).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        else:
+            super().do_GET()
+
+    def _copy(self, content: Path | bytes, start: int, end: int) -> None:
+        data = content.read_bytes() if isinstance(content, Path) else content
+        step = SLOW // 50 if "/scenes/" in self.path else len(data) + 1
+        for at in range(start, end, step):
+            self.wfile.write(data[at : min(end, at + step)])
+            if "/scenes/" in self.path:
+                Slow.sent += min(end, at + step) - at
+                time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Splats:
+    return api.load(SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> Iterator[dict[str, Any]]:
+    """Every scenario is run once, in one browser."""
+    folder = tmp_path_factory.mktemp("viewer")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    good = folder / "still_life.press"
+    good.write_bytes(api.compress(scene, "high", source=SAMPLE))
+    data = good.read_bytes()
+    (folder / "cut.press").write_bytes(data[: len(data) * 6 // 10])
+    last = container.read(data).chunks[-1]
+    at = data.rindex(bytes(last.payload)) + len(last.payload) // 2
+    (folder / "corrupt.press").write_bytes(data[:at] + bytes([data[at] ^ 8]) + data[at + 1 :])
+    export([good], folder / "site/below", cameras=[CAMERA]) if (folder / "site").mkdir() is None else None
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    hosts = [
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder / "site"))),
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(ROOT))),
+        slow := server._listen("127.0.0.1", 0, server._resources([scenes.shown(good)], ())),
+    ]
+    slow.RequestHandlerClass = Slow
+    for host in hosts:
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+    site, tree, slowly = (f"http://127.0.0.1:{host.server_address[1]}" for host in hosts)
+    streams = [f"{tree}/tests/conformance/{path.name}" for path in conformance_streams()]
+    size = {"width": WIDTH, "height": HEIGHT}
+    pose = pose_of(CAMERA)
+    with server.Server([good, folder / "cut.press", folder / "corrupt.press"], port=0) as served, server.Server(
+        [good, SAMPLE], port=0
+    ) as pair, server.Server([], port=0) as nothing:
+        url, beside = served.url, f"{served.url}?url=scenes"
+        one = f"{beside}/0/still_life.press"
+        scenarios = [
+            {"name": "load", "kind": "load", "url": one, "pose": pose, "viewport": size},
+            {"name": "export", "kind": "load", "url": f"{site}/below/", "viewport": size},
+            {"name": "phone", "kind": "load", "url": one, "viewport": {"width": 390, "height": 780}, "touch": True},
+            {"name": "compare-source", "kind": "compare", "url": pair.url, "pose": pose, "viewport": size},
+            {"name": "compare-level", "kind": "compare", "url": one, "pose": pose, "viewport": size, "left": 0, "right": 1},
+            {"name": "drop", "kind": "drop", "url": nothing.url, "files": [str(good)]},
+            {"name": "drop-ply", "kind": "drop", "url": nothing.url, "files": [str(SAMPLE)]},
+            {"name": "slow", "kind": "slow", "url": slowly, "counter": f"{slowly}/sent"},
+            {"name": "cut", "kind": "broken", "url": f"{beside}/1/cut.press"},
+            {"name": "corrupt", "kind": "broken", "url": f"{beside}/2/corrupt.press"},
+            {"name": "missing", "kind": "broken", "url": f"{beside}/7/missing.press"},
+            {"name": "controls", "kind": "controls", "url": one},
+            {"name": "empty", "kind": "empty", "url": nothing.url},
+            {
+                "name": "conformance", "kind": "conformance", "url": f"{tree}/tests/web/page.html", "streams": streams,
+                "decoder": "/viewers/web/decoder/dist/index.js",
+            },
+        ]  # fmt: skip
+        assert url
+        config = folder / "config.json"
+        config.write_text(json.dumps({"out": str(PICTURES), "chromium": CHROMIUM, "scenarios": scenarios}))
+        command = ["node", str(ROOT / "tests/web/viewer.mjs"), str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    for host in hosts:
+        host.shutdown()
+    assert done.returncode == 0, done.stderr
+    yield {"data": data, **json.loads(done.stdout)}
+
+
+def conformance_streams() -> list[Path]:
+    return sorted(CONFORMANCE.glob("*.press"))
+
+
+def found(results: dict[str, Any], name: str, *, errors: bool = False) -> dict[str, Any]:
+    it: dict[str, Any] = results[name]
+    assert "failed" not in it, it
+    if not errors:
+        assert it["errors"] == [], name
+    return it
+
+
+def pixels(name: str, size: dict[str, int]) -> NDArray[np.float32]:
+    raw = np.frombuffer((PICTURES / f"{name}.rgba").read_bytes(), np.uint8)
+    return (raw.reshape(size["height"], size["width"], 4)[::-1, :, :3] / 255).astype(np.float32)
+
+
+def rendered(scene: Splats) -> NDArray[np.float32]:
+    color: NDArray[np.float32] = np.clip(rasterize(scene, CAMERA).color, 0, 1)
+    return color
+
+
+def test_pixels_are_those_of_the_rasterizer(results: dict[str, Any]) -> None:
+    it = found(results, "load")
+    assert it["assets"][0]["state"] == "whole"
+    assert it["splats"] == it["assets"][0]["count"] > 10_000
+    assert quality.psnr(rendered(api.decompress(results["data"])), pixels("load", it["size"])) >= 30
+    assert "bit/splat" in it["numbers"] and "fetched" in it["numbers"]
+
+
+def test_an_exported_folder_works_below_any_path(results: dict[str, Any]) -> None:
+    it = found(results, "export")
+    assert it["assets"][0]["state"] == "whole"
+    assert quality.psnr(rendered(api.decompress(results["data"])), pixels("export", it["size"])) >= 30
+
+
+def test_sides_are_measured_as_the_library_measures(results: dict[str, Any], scene: Splats) -> None:
+    for name, other in (("compare-source", scene), ("compare-level", api.decompress(results["data"], levels=1))):
+        it = found(results, name)
+        a, b = (pixels(f"{name}-{side}", size) for side, size in zip("ab", it["sizes"], strict=True))
+        assert float(it["psnr"].split()[0]) == pytest.approx(quality.psnr(a, b), abs=0.01)
+        assert float(it["ssim"]) == pytest.approx(quality.ssim(a, b), abs=2e-4)
+        assert it["split"] < 0.25  # The slider was dragged to the left.
+        assert quality.psnr(rendered(other), b) >= 30
+    assert len(found(results, "compare-source")["options"]) > 3
+
+
+def test_dropped_files_open(results: dict[str, Any], scene: Splats) -> None:
+    assert found(results, "drop")["assets"][0]["state"] == "whole"
+    assert found(results, "drop-ply")["splats"] == len(scene)
+
+
+def test_first_picture_comes_early_from_a_slow_server(results: dict[str, Any]) -> None:
+    it = found(results, "slow")
+    assert 0 < it["early"] < it["splats"] == it["assets"][0]["count"]
+    # A tenth is the aim for files of usual size (docs/results); this one is small.
+    assert it["sent"] < 0.3 * len(results["data"])
+    assert it["assets"][0]["fetchedBytes"] == pytest.approx(len(results["data"]), rel=0.02)
+
+
+def test_what_is_broken_is_told_and_the_rest_stays(results: dict[str, Any]) -> None:
+    cut = found(results, "cut")
+    assert cut["assets"][0]["state"] == "cut short"
+    assert "cut short" in cut["notice"] and cut["splats"] > 0
+    corrupt = found(results, "corrupt")
+    assert corrupt["assets"][0]["state"] == "failed"
+    assert "corrupt.press" in corrupt["notice"] and corrupt["splats"] > 0
+    missing = found(results, "missing", errors=True)
+    assert "404" in missing["notice"]
+    assert all("404" in error for error in missing["errors"])  # The browser's own line.
+
+
+def test_controls(results: dict[str, Any]) -> None:
+    it = found(results, "controls")
+    assert [name for name in ("drag", "wheel", "reset", "bookmark", "play", "fly") if not it[name]] == []
+    assert it["flying"] == "fly" and it["kept"] == 2
+    assert it["theme"] in ("dark", "light") and it["saved"] == "still_life.png"
+    for text in ("PSNR", "SSIM", "position", "level 0", "bit/splat"):
+        assert text in it["panel"], text
+    assert "heat map" in it["help"]
+    assert len((PICTURES / "controls-saved.png").read_bytes()) > 10_000
+    assert "Drop a scene here" in found(results, "empty")["text"]
+
+
+def test_phone(results: dict[str, Any]) -> None:
+    assert found(results, "phone")["assets"][0]["state"] == "whole"
+
+
+def test_conformance_streams_decode_in_the_browser(results: dict[str, Any]) -> None:
+    arrays = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
+    it = found(results, "conformance")
+    for path, got in zip(conformance_streams(), it["results"], strict=True):
+        try:
+            scene = api.decompress(path.read_bytes())
+        except BitstreamError:
+            assert got.get("name") == "PressError", (path.name, got)
+            continue
+        hashes = [hashlib.sha256(getattr(scene, name).tobytes()).hexdigest() for name in arrays]
+        assert got == {"count": len(scene), "hashes": hashes}, path.name
+    assert table.STAGES
