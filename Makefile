@@ -7,7 +7,7 @@
 #   make lint                 ruff, mypy --strict, clang-format, links of the docs
 #   make fuzz [SECONDS=20]    every cuda/fuzz/fuzz_*.cpp for so many seconds (needs clang++)
 #   make sanitize [ARGS=...]  tests with the native module built with AddressSanitizer and UBSan
-#   make web                  the decoder for the browser (needs clang++ with wasi-libc, and npm)
+#   make web                  decoder and viewer for the browser (needs clang++ with wasi-libc, and npm)
 #   make cuda                 compile every CUDA kernel (needs nvcc)
 #   make bench                every benchmark; appends to docs/results/ and tabulates it there
 #   make gpu-check            GPU tests and benchmarks, for a machine with a device
@@ -81,6 +81,8 @@ web:
 	$(PYTHON) cuda/wasm/build.py
 	npm ci --silent --ignore-scripts --prefix viewers/web/decoder
 	cd viewers/web/decoder && npx tsc -p .
+	npm ci --silent --ignore-scripts --prefix viewers/web/viewer
+	cd viewers/web/viewer && npm run --silent build
 
 cuda: $(STAMPS)/environment
 	$(CMAKE) -B build/cuda -DCMAKE_BUILD_TYPE=Release -DSCENEPRESS_CUDA=ON >/dev/null

@@ -20,16 +20,6 @@ enum PlaneContext : uint8_t { kMisc, kStep, kWeight, kBias, kBasis, kHead };
 
 [[noreturn]] void wrong(const std::string& what) { refuse("splat parameters: " + what); }
 
-TablesPointer read_table_set(ByteReader& reader) {
-  const auto set = std::make_unique<TableSet>();
-  const Bytes rest = reader.rest();
-  size_t offset = 0;
-  if (const char* error = parse_table_set(rest.data, rest.size, &offset, set.get())) refuse(error);
-  reader.skip(offset);
-  return std::make_unique<RansTables>(&set->frequencies[0][0], static_cast<size_t>(set->tables), set->context_map,
-                                      static_cast<size_t>(set->contexts));
-}
-
 int weight_count(int channel, bool near) { return near ? 2 + 3 * kInputs[channel].count : kInputs[channel].count; }
 
 // Which context every number of the plane has.
@@ -210,6 +200,16 @@ void read_heads(Numbers& numbers, int present, SplatParameters* p) {
 }
 
 }  // namespace
+
+TablesPointer read_table_set(ByteReader& reader) {
+  const auto set = std::make_unique<TableSet>();
+  const Bytes rest = reader.rest();
+  size_t offset = 0;
+  if (const char* error = parse_table_set(rest.data, rest.size, &offset, set.get())) refuse(error);
+  reader.skip(offset);
+  return std::make_unique<RansTables>(&set->frequencies[0][0], static_cast<size_t>(set->tables), set->context_map,
+                                      static_cast<size_t>(set->contexts));
+}
 
 bool SplatParameters::listens(int channel) const {
   for (int c = channel; c < kChannels; ++c)

@@ -35,6 +35,9 @@ struct Head {
 
 using TablesPointer = std::unique_ptr<RansTables>;  // null: the scene has no such plane
 
+// The table set that the reader has come to: docs/spec/entropy.md, section 4.
+TablesPointer read_table_set(ByteReader& reader);
+
 struct SplatParameters {
   int exponent = 0;  // log2 of the grid unit in scene units
   bool kept_order = false, sh_predicted = false;

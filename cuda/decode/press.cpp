@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "decode/lossless.h"
+
 namespace scenepress {
 namespace {
 
@@ -40,7 +42,6 @@ Press::Press(Bytes front, Bytes model) : index_(read_index(front)), model_(model
   while (whole_entries_ < index_.entries.size() && index_.entries[whole_entries_].stage < kFirstLevelStage)
     whole_length_ += index_.entries[whole_entries_++].length;
   whole_offset_ = front_length(front);
-  places_ = places_of(index_.entries, whole_entries_);
 }
 
 Bytes Press::whole_chunk(Bytes whole, uint8_t stage, uint32_t* count) const {
@@ -65,8 +66,12 @@ Bytes Press::metadata(Bytes whole) const {
   return whole_chunk(whole, kMetadata, &count);
 }
 
-void Press::begin(Bytes whole, uint32_t count, int sh_degree) {
+void Press::begin(Bytes whole, uint32_t count, int sh_degree, bool lossless) {
   uint32_t elements = 0;
+  lossless_ = lossless;
+  sh_count_ = (sh_degree + 1) * (sh_degree + 1) - 1;
+  if (lossless) return begin_lossless(count);
+  places_ = places_of(index_.entries, whole_entries_);
   parameters_ =
       std::make_unique<SplatParameters>(read_parameters(whole_chunk(whole, kSplatParameters, &elements)));
   if (elements != 1) refuse("splat parameters: " + std::to_string(elements) + " elements, not one");
@@ -80,6 +85,25 @@ void Press::begin(Bytes whole, uint32_t count, int sh_degree) {
   next_.assign(tiles_.size(), 0);
   kept_ = count;
   if (parameters_->kept_order) taken_.assign(count, false);
+  begun_ = true;
+}
+
+void Press::begin_lossless(uint32_t count) {
+  uint64_t total = 0;
+  for (size_t i = whole_entries_; i < index_.entries.size(); ++i) {
+    const Entry& e = index_.entries[i];
+    if (e.stage != kLossless) continue;
+    const Place place{e.offset, e.length, e.level, e.tile, e.count, static_cast<uint32_t>(i), 1};
+    if (e.level || e.tile != places_.size()) refuse("lossless chunk for " + where(place) + ": misplaced");
+    if (!e.count || e.count > kLosslessMaxCount)
+      refuse("lossless: " + std::to_string(e.count) + " splats in a chunk; 1 to " +
+             std::to_string(kLosslessMaxCount) + " are allowed");
+    places_.push_back(place);
+    total += e.count;
+  }
+  if (total != count)
+    refuse("metadata claim " + std::to_string(count) + " splats, the chunks " + std::to_string(total));
+  begun_ = true;
 }
 
 void Press::check_places(uint32_t count) const {
@@ -100,9 +124,15 @@ void Press::check_places(uint32_t count) const {
 }
 
 void Press::decode(size_t number, Bytes bytes, const SplatArrays& out) {
-  if (number >= places_.size() || !parameters_) refuse("no such place");
+  if (number >= places_.size() || !begun_) refuse("no such place");
   const Place& place = places_[number];
   if (bytes.size != place.length) refuse(where(place) + ": cut short");
+  if (!lossless_) return decode_splats(place, bytes, out);
+  check_payload(index_.entries[place.first_entry], bytes);
+  decode_lossless(bytes, place.count, sh_count_, out);
+}
+
+void Press::decode_splats(const Place& place, Bytes bytes, const SplatArrays& out) {
   LevelPayloads payloads;
   for (uint32_t i = 0; i < place.entries; ++i) {
     const Entry& e = index_.entries[place.first_entry + i];

@@ -1,5 +1,6 @@
 // A `.press` file of splats whose bytes arrive in pieces: the front, what holds for the whole scene, and then the
-// levels of its tiles. The twin of codecs/splats.py; metadata is JSON, and read by the caller.
+// levels of its tiles. The twin of codecs/splats.py and
+// codecs/lossless.py; metadata is JSON, and read by the caller.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +26,7 @@ class Press {
   Press(Bytes front, Bytes model);
 
   const Index& index() const { return index_; }
-  // Levels of tiles, in the order of the file: coarse to fine.
+  // Levels of tiles, in the order of the file: coarse to fine. A lossless file has one level.
   const std::vector<Place>& places() const { return places_; }
   // Where the chunks of the whole scene lie.
   uint64_t whole_offset() const { return whole_offset_; }
@@ -34,10 +35,14 @@ class Press {
   // The payload of the metadata, JSON, in the bytes of all chunks of the whole scene. Checks every checksum.
   Bytes metadata(Bytes whole) const;
 
-  // Reads the same bytes; count and SH degree are those of the metadata.
-  void begin(Bytes whole, uint32_t count, int sh_degree);
+  // Reads the same bytes; count, SH degree and codec are those of the metadata. Then there are places.
+  void begin(Bytes whole, uint32_t count, int sh_degree, bool lossless);
 
-  const SplatParameters& parameters() const { return *parameters_; }
+  int sh_count() const { return sh_count_; }
+  bool keeps_order() const { return parameters_ && parameters_->kept_order; }
+  // log2 of the unit of tiles in scene units
+  int exponent() const { return parameters_ ? parameters_->exponent : 0; }
+  // Boxes of the tiles; none are known of a lossless file.
   const std::vector<TileBox>& tiles() const { return tiles_; }
 
   // Decodes a place from its bytes. The levels of a tile come in their order.
@@ -46,11 +51,15 @@ class Press {
  private:
   Bytes whole_chunk(Bytes whole, uint8_t stage, uint32_t* count) const;
   void check_places(uint32_t count) const;
+  void begin_lossless(uint32_t count);
+  void decode_splats(const Place& place, Bytes bytes, const SplatArrays& out);
 
   Index index_;
   ContextModel model_;
   uint64_t whole_offset_ = 0, whole_length_ = 0;
   size_t whole_entries_ = 0;
+  int sh_count_ = 0;
+  bool begun_ = false, lossless_ = false;
   std::vector<Place> places_;
   std::unique_ptr<SplatParameters> parameters_;
   std::vector<TileBox> tiles_;

@@ -51,24 +51,37 @@ void set_checksums(std::vector<uint8_t>& file) {
   seal();
 }
 
+// The SH degree that the first lossless chunk names in its second byte.
+int degree_of_first(const std::vector<Entry>& entries, const std::vector<uint8_t>& file) {
+  for (const Entry& entry : entries)
+    if (entry.stage == kLossless && entry.length > 1 && entry.offset + 1 < file.size())
+      for (int degree = 0; degree < 4; ++degree)
+        if (file[static_cast<size_t>(entry.offset) + 1] == (degree + 1) * (degree + 1) - 1) return degree;
+  return 0;
+}
+
 void decode(const std::vector<uint8_t>& file) {
   static const std::vector<uint8_t> model(kModelBytes, 1);
   Press press({file.data(), file.size()}, {model.data(), model.size()});
   if (press.whole_offset() + press.whole_length() > file.size()) return;
   const Bytes whole{file.data() + press.whole_offset(), static_cast<size_t>(press.whole_length())};
   press.metadata(whole);
+  // Metadata is the caller's to read: every degree is tried, and the codec is that of the last chunk.
+  const std::vector<Entry>& entries = press.index().entries;
+  const bool lossless = !entries.empty() && entries.back().stage == kLossless;
   uint64_t count = 0;
-  for (const Place& place : press.places()) count += place.count;
+  for (const Entry& entry : entries)
+    if (entry.stage == (lossless ? kLossless : kPosition)) count += entry.count;
   if (count > kMostSplats) return;
-  for (int degree = 0; degree < 4; ++degree) {
+  for (int degree = lossless ? degree_of_first(entries, file) : 0; degree < 4; ++degree) {
     try {
-      press.begin(whole, static_cast<uint32_t>(count), degree);
+      press.begin(whole, static_cast<uint32_t>(count), degree, lossless);
       break;
     } catch (const std::invalid_argument&) {
       if (degree == 3) throw;
     }
   }
-  const auto k = static_cast<size_t>(press.parameters().sh_count);
+  const auto k = static_cast<size_t>(press.sh_count());
   for (size_t i = 0; i < press.places().size(); ++i) {
     const Place& place = press.places()[i];
     if (place.offset + place.length > file.size()) return;

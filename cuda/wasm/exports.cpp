@@ -67,10 +67,10 @@ SP_EXPORT void sp_open(const uint8_t* front, size_t size) {
                                               scenepress::Bytes{kContextModel, sizeof kContextModel});
 }
 
-// File length, offset and length of what holds for the whole scene, number of places.
+// File length, offset and length of what holds for the whole scene.
 SP_EXPORT const double* sp_layout() {
   numbers = {static_cast<double>(press->index().file_length), static_cast<double>(press->whole_offset()),
-             static_cast<double>(press->whole_length()), static_cast<double>(press->places().size())};
+             static_cast<double>(press->whole_length())};
   return numbers.data();
 }
 
@@ -93,6 +93,8 @@ SP_EXPORT const double* sp_chunks() {
   return numbers.data();
 }
 
+SP_EXPORT size_t sp_place_count() { return press->places().size(); }
+
 SP_EXPORT size_t sp_chunk_count() { return press->index().entries.size(); }
 
 // Offset and length of the JSON in the bytes of the whole scene.
@@ -102,17 +104,17 @@ SP_EXPORT const double* sp_metadata(const uint8_t* whole, size_t size) {
   return numbers.data();
 }
 
-SP_EXPORT void sp_begin(const uint8_t* whole, size_t size, uint32_t count, int sh_degree) {
-  press->begin({whole, size}, count, sh_degree);
+SP_EXPORT void sp_begin(const uint8_t* whole, size_t size, uint32_t count, int sh_degree, bool lossless) {
+  press->begin({whole, size}, count, sh_degree, lossless);
 }
 
-// SH coefficients a channel, whether the order is kept; then of every tile its corner and edge in scene units.
+// SH coefficients a channel, whether source indices come along; then of every tile its corner and edge in scene
+// units.
 SP_EXPORT const double* sp_scene() {
-  const scenepress::SplatParameters& p = press->parameters();
-  numbers = {double(p.sh_count), double(p.kept_order)};
+  numbers = {double(press->sh_count()), double(press->keeps_order())};
   double unit = 1;
-  for (int e = p.exponent; e > 0; --e) unit *= 2;
-  for (int e = p.exponent; e < 0; ++e) unit /= 2;
+  for (int e = press->exponent(); e > 0; --e) unit *= 2;
+  for (int e = press->exponent(); e < 0; ++e) unit /= 2;
   for (const scenepress::TileBox& box : press->tiles()) {
     for (const int64_t corner : box.corner) numbers.push_back(static_cast<double>(corner) * unit);
     numbers.push_back(static_cast<double>(int64_t{1} << box.bits) * unit);
@@ -125,7 +127,7 @@ SP_EXPORT size_t sp_tile_count() { return press->tiles().size(); }
 // Decodes a place into arrays one after another: means, quats, log_scales, opacity_logits, sh0, shN, indices.
 SP_EXPORT void sp_decode(size_t place, const uint8_t* data, size_t size, float* out) {
   if (place >= press->places().size()) scenepress::refuse("no such place");
-  const size_t n = press->places()[place].count, k = static_cast<size_t>(press->parameters().sh_count);
+  const size_t n = press->places()[place].count, k = static_cast<size_t>(press->sh_count());
   float* const quats = out + 3 * n;
   float* const scales = quats + 4 * n;
   float* const logits = scales + 3 * n;

@@ -120,6 +120,9 @@ export class PressFile<T = Splats> implements Contents {
   async *parts(options: PartsOptions = {}): AsyncGenerator<Part<T>, void, void> {
     if (this.taken) throw new Error("parts() can be asked for once: open the file again");
     this.taken = true;
+    if (this.truncated && this.metadata.codec === "lossless") {
+      throw new PressError("file cut short, and a lossless file decodes from the whole only");
+    }
     const ready = new Queue<Promise<Part<T>>>(this.backend.ahead);
     this.decodeAll(ready, options).then(
       () => ready.end(),
@@ -225,24 +228,24 @@ export async function open<T = Splats>(source: Source, options: OpenOptions<T> =
   const length = instance.frontLength(first.subarray(0, HEADER_LENGTH));
   const front = await reader.read(0, length, signal);
   instance.open(front);
-  const { fileLength, wholeOffset, wholeLength, places } = instance.layout();
+  const { fileLength, wholeOffset, wholeLength } = instance.layout();
   if (reader.size !== undefined && reader.size > fileLength) {
     throw new PressError(`${reader.size - fileLength} bytes follow the end of the file at byte ${fileLength}`);
   }
   const whole = await readExactly(reader, wholeOffset, wholeLength, signal);
   const metadata = parseMetadata(instance.metadata(whole));
   instance.begin(whole, metadata);
-  const contents = contentsOf(instance, metadata, fileLength, places);
+  const contents = contentsOf(instance, metadata, fileLength);
   const beginning: Beginning = { module, front, whole, ...contents };
   // Without a pool T is Splats, which the compiler cannot know.
   const backend = pool ? await pool.begin(beginning) : (new Here(instance, contents) as unknown as Backend<T>);
   return new PressFile(reader, backend, contents);
 }
 
-function contentsOf(instance: Instance, metadata: Metadata, fileLength: number, count: number): Contents {
+function contentsOf(instance: Instance, metadata: Metadata, fileLength: number): Contents {
   const [shCount = 0, kept = 0, ...boxes] = instance.scene();
   const tiles = rowsOf(boxes, 4).map(([x, y, z, size]) => ({ corner: [x, y, z], size }) as Tile);
-  const places = rowsOf(instance.places(count), 5).map(
+  const places = rowsOf(instance.places(), 5).map(
     ([level, tile, count, offset, length]) => ({ level, tile, count, offset, length }) as Place,
   );
   const chunks = rowsOf(instance.chunks(), 6).map(

@@ -13,9 +13,10 @@ interface Exports {
   sp_layout(): number;
   sp_places(): number;
   sp_chunks(): number;
+  sp_place_count(): number;
   sp_chunk_count(): number;
   sp_metadata(whole: number, size: number): number;
-  sp_begin(whole: number, size: number, count: number, degree: number): void;
+  sp_begin(whole: number, size: number, count: number, degree: number, lossless: boolean): void;
   sp_scene(): number;
   sp_tile_count(): number;
   sp_decode(place: number, data: number, size: number, out: number): void;
@@ -69,13 +70,14 @@ export class Instance {
     this.with(front, (at) => this.exports.sp_open(at, front.length));
   }
 
-  layout(): { fileLength: number; wholeOffset: number; wholeLength: number; places: number } {
-    const [fileLength = 0, wholeOffset = 0, wholeLength = 0, places = 0] = this.numbers(this.exports.sp_layout(), 4);
-    return { fileLength, wholeOffset, wholeLength, places };
+  layout(): { fileLength: number; wholeOffset: number; wholeLength: number } {
+    const [fileLength = 0, wholeOffset = 0, wholeLength = 0] = this.numbers(this.exports.sp_layout(), 3);
+    return { fileLength, wholeOffset, wholeLength };
   }
 
-  places(count: number): Float64Array {
-    return this.numbers(this.exports.sp_places(), 5 * count);
+  /** After begin(). */
+  places(): Float64Array {
+    return this.numbers(this.exports.sp_places(), 5 * this.exports.sp_place_count());
   }
 
   chunks(): Float64Array {
@@ -90,8 +92,8 @@ export class Instance {
   }
 
   begin(whole: Uint8Array, { codec, count, shDegree }: Metadata): void {
-    if (codec !== "splats") throw new PressError(`this decoder is for the codec 'splats', not '${codec}'`);
-    this.with(whole, (at) => this.exports.sp_begin(at, whole.length, count, shDegree));
+    if (codec !== "splats" && codec !== "lossless") throw new PressError(`the codec '${codec}' is unknown to this decoder`);
+    this.with(whole, (at) => this.exports.sp_begin(at, whole.length, count, shDegree, codec === "lossless"));
   }
 
   /** SH coefficients a channel, whether the order is kept, and four numbers a tile. */
