@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +23,6 @@ from scenepress.cameras import look_at
 from scenepress.errors import BitstreamError
 from scenepress.render import rasterize
 from scenepress.scene import Camera, Splats
-from scenepress.stages import table
 from scenepress.viewers import scenes, server
 from scenepress.viewers.export import export
 
@@ -33,23 +31,23 @@ SAMPLE = ROOT / "data/samples/still_life.ply"
 PICTURES = ROOT / "build/viewer"
 CONFORMANCE = ROOT / "tests/conformance"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PLAYWRIGHT = ROOT / "tests/web/node_modules/playwright-core"
 WIDTH, HEIGHT = 480, 360
 SLOW = 30_000  # Bytes a second.
 
 pytestmark = [
     pytest.mark.skipif(not (scenes.APP / "index.html").is_file(), reason="the viewer is not built: make web"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium"),
-    pytest.mark.skipif(
-        not (ROOT / "tests/web/node_modules/playwright-core").is_dir(), reason="npm ci --prefix tests/web was not run"
-    ),
+    pytest.mark.skipif(not PLAYWRIGHT.is_dir(), reason="npm ci --prefix tests/web was not run"),
     pytest.mark.xdist_group("browser"),
 ]
 
 CAMERA = look_at([0.9, -1.2, -3.2], [0.0, 0.0, 0.0], [0, -1, 0], width=WIDTH, height=HEIGHT, fov=0.9)
 
 
-def pose_of(camera: Camera) -> Any:
-    return json.loads(scenes.listing([], [camera]))["views"][0]
+def pose_of(camera: Camera) -> dict[str, Any]:
+    pose: dict[str, Any] = json.loads(scenes.listing([], [camera]))["views"][0]
+    return pose
 
 
 class Slow(server._Handler):
@@ -83,7 +81,7 @@ def scene() -> Splats:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> Iterator[dict[str, Any]]:
+def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> dict[str, Any]:
     """Every scenario is run once, in one browser."""
     folder = tmp_path_factory.mktemp("viewer")
     PICTURES.mkdir(parents=True, exist_ok=True)
@@ -94,7 +92,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> Iterator
     last = container.read(data).chunks[-1]
     at = data.rindex(bytes(last.payload)) + len(last.payload) // 2
     (folder / "corrupt.press").write_bytes(data[:at] + bytes([data[at] ^ 8]) + data[at + 1 :])
-    export([good], folder / "site/below", cameras=[CAMERA]) if (folder / "site").mkdir() is None else None
+    (folder / "site").mkdir()
+    export([good], folder / "site/below", cameras=[CAMERA])
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     hosts = [
         ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder / "site"))),
@@ -106,7 +105,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> Iterator
         threading.Thread(target=host.serve_forever, daemon=True).start()
     site, tree, slowly = (f"http://127.0.0.1:{host.server_address[1]}" for host in hosts)
     streams = [f"{tree}/tests/conformance/{path.name}" for path in conformance_streams()]
-    size = {"width": WIDTH, "height": HEIGHT}
+    size, phone = {"width": WIDTH, "height": HEIGHT}, {"width": 390, "height": 780}
     pose = pose_of(CAMERA)
     with server.Server([good, folder / "cut.press", folder / "corrupt.press"], port=0) as served, server.Server(
         [good, SAMPLE], port=0
@@ -116,9 +115,12 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> Iterator
         scenarios = [
             {"name": "load", "kind": "load", "url": one, "pose": pose, "viewport": size},
             {"name": "export", "kind": "load", "url": f"{site}/below/", "viewport": size},
-            {"name": "phone", "kind": "load", "url": one, "viewport": {"width": 390, "height": 780}, "touch": True},
+            {"name": "phone", "kind": "load", "url": one, "viewport": phone, "touch": True},
             {"name": "compare-source", "kind": "compare", "url": pair.url, "pose": pose, "viewport": size},
-            {"name": "compare-level", "kind": "compare", "url": one, "pose": pose, "viewport": size, "left": 0, "right": 1},
+            {
+                "name": "compare-level", "kind": "compare", "url": one, "pose": pose, "viewport": size,
+                "left": 0, "right": 1,
+            },
             {"name": "drop", "kind": "drop", "url": nothing.url, "files": [str(good)]},
             {"name": "drop-ply", "kind": "drop", "url": nothing.url, "files": [str(SAMPLE)]},
             {"name": "slow", "kind": "slow", "url": slowly, "counter": f"{slowly}/sent"},
@@ -128,8 +130,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> Iterator
             {"name": "controls", "kind": "controls", "url": one},
             {"name": "empty", "kind": "empty", "url": nothing.url},
             {
-                "name": "conformance", "kind": "conformance", "url": f"{tree}/tests/web/page.html", "streams": streams,
-                "decoder": "/viewers/web/decoder/dist/index.js",
+                "name": "conformance", "kind": "conformance", "url": f"{tree}/tests/web/page.html",
+                "streams": streams, "decoder": "/viewers/web/decoder/dist/index.js",
             },
         ]  # fmt: skip
         assert url
@@ -140,7 +142,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> Iterator
     for host in hosts:
         host.shutdown()
     assert done.returncode == 0, done.stderr
-    yield {"data": data, **json.loads(done.stdout)}
+    return {"data": data, **json.loads(done.stdout)}
 
 
 def conformance_streams() -> list[Path]:
@@ -170,7 +172,8 @@ def test_pixels_are_those_of_the_rasterizer(results: dict[str, Any]) -> None:
     assert it["assets"][0]["state"] == "whole"
     assert it["splats"] == it["assets"][0]["count"] > 10_000
     assert quality.psnr(rendered(api.decompress(results["data"])), pixels("load", it["size"])) >= 30
-    assert "bit/splat" in it["numbers"] and "fetched" in it["numbers"]
+    assert "bit/splat" in it["numbers"]
+    assert "fetched" in it["numbers"]
 
 
 def test_an_exported_folder_works_below_any_path(results: dict[str, Any]) -> None:
@@ -206,10 +209,12 @@ def test_first_picture_comes_early_from_a_slow_server(results: dict[str, Any]) -
 def test_what_is_broken_is_told_and_the_rest_stays(results: dict[str, Any]) -> None:
     cut = found(results, "cut")
     assert cut["assets"][0]["state"] == "cut short"
-    assert "cut short" in cut["notice"] and cut["splats"] > 0
+    assert "cut short" in cut["notice"]
+    assert cut["splats"] > 0
     corrupt = found(results, "corrupt")
     assert corrupt["assets"][0]["state"] == "failed"
-    assert "corrupt.press" in corrupt["notice"] and corrupt["splats"] > 0
+    assert "corrupt.press" in corrupt["notice"]
+    assert corrupt["splats"] > 0
     missing = found(results, "missing", errors=True)
     assert "404" in missing["notice"]
     assert all("404" in error for error in missing["errors"])  # The browser's own line.
@@ -218,8 +223,10 @@ def test_what_is_broken_is_told_and_the_rest_stays(results: dict[str, Any]) -> N
 def test_controls(results: dict[str, Any]) -> None:
     it = found(results, "controls")
     assert [name for name in ("drag", "wheel", "reset", "bookmark", "play", "fly") if not it[name]] == []
-    assert it["flying"] == "fly" and it["kept"] == 2
-    assert it["theme"] in ("dark", "light") and it["saved"] == "still_life.png"
+    assert it["flying"] == "fly"
+    assert it["kept"] == 2
+    assert it["theme"] in ("dark", "light")
+    assert it["saved"] == "still_life.png"
     for text in ("PSNR", "SSIM", "position", "level 0", "bit/splat"):
         assert text in it["panel"], text
     assert "heat map" in it["help"]
@@ -242,4 +249,3 @@ def test_conformance_streams_decode_in_the_browser(results: dict[str, Any]) -> N
             continue
         hashes = [hashlib.sha256(getattr(scene, name).tobytes()).hexdigest() for name in arrays]
         assert got == {"count": len(scene), "hashes": hashes}, path.name
-    assert table.STAGES

@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import { chromium } from "playwright-core";
 
 const config = JSON.parse(readFileSync(process.argv[2], "utf-8"));
-const TIMEOUT = 120_000;
+const TIMEOUT = 90_000;
 
 const browser = await chromium.launch({
   executablePath: config.chromium,
@@ -91,9 +91,9 @@ const KINDS = {
     const [psnr, ssim] = await Promise.all(["#psnr", "#ssim"].map((id) => page.locator(id).innerText()));
     const sizes = [await pixels(page, `${name}-a`, "a"), await pixels(page, `${name}-b`, "b")];
     const handle = await page.locator("#split").boundingBox();
-    await page.mouse.move(handle.x + handle.width / 2, handle.y + handle.height / 2);
+    await page.mouse.move(handle.x + handle.width / 2, handle.y + 0.8 * handle.height);
     await page.mouse.down();
-    await page.mouse.move(100, handle.y + handle.height / 2, { steps: 3 });
+    await page.mouse.move(100, handle.y + 0.8 * handle.height, { steps: 3 });
     await page.mouse.up();
     const split = await page.evaluate(() => window.scenepress.view.split);
     await picture(page, `${name}-split`);
