@@ -51,7 +51,7 @@ demo: native
 	$(BIN)/python -m pipelines.demo "$(SCENE)" -o out/demo
 
 test: native
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --dist loadgroup $(ARGS)
 
 lint: $(STAMPS)/environment
 	$(BIN)/ruff check .

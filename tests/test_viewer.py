@@ -84,7 +84,8 @@ def scene() -> Splats:
 def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> dict[str, Any]:
     """Every scenario is run once, in one browser."""
     folder = tmp_path_factory.mktemp("viewer")
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    out = folder / "out"
+    out.mkdir()
     good = folder / "still_life.press"
     good.write_bytes(api.compress(scene, "high", source=SAMPLE))
     data = good.read_bytes()
@@ -136,13 +137,16 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> dict[str
         ]  # fmt: skip
         assert url
         config = folder / "config.json"
-        config.write_text(json.dumps({"out": str(PICTURES), "chromium": CHROMIUM, "scenarios": scenarios}))
+        config.write_text(json.dumps({"out": str(out), "chromium": CHROMIUM, "scenarios": scenarios}))
         command = ["node", str(ROOT / "tests/web/viewer.mjs"), str(config)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     for host in hosts:
         host.shutdown()
     assert done.returncode == 0, done.stderr
-    return {"data": data, **json.loads(done.stdout)}
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for picture in out.glob("*.png"):
+        shutil.copy(picture, PICTURES)
+    return {"data": data, "out": out, **json.loads(done.stdout)}
 
 
 def conformance_streams() -> list[Path]:
@@ -157,8 +161,8 @@ def found(results: dict[str, Any], name: str, *, errors: bool = False) -> dict[s
     return it
 
 
-def pixels(name: str, size: dict[str, int]) -> NDArray[np.float32]:
-    raw = np.frombuffer((PICTURES / f"{name}.rgba").read_bytes(), np.uint8)
+def pixels(results: dict[str, Any], name: str, size: dict[str, int]) -> NDArray[np.float32]:
+    raw = np.frombuffer((results["out"] / f"{name}.rgba").read_bytes(), np.uint8)
     return (raw.reshape(size["height"], size["width"], 4)[::-1, :, :3] / 255).astype(np.float32)
 
 
@@ -171,7 +175,7 @@ def test_pixels_are_those_of_the_rasterizer(results: dict[str, Any]) -> None:
     it = found(results, "load")
     assert it["assets"][0]["state"] == "whole"
     assert it["splats"] == it["assets"][0]["count"] > 10_000
-    assert quality.psnr(rendered(api.decompress(results["data"])), pixels("load", it["size"])) >= 30
+    assert quality.psnr(rendered(api.decompress(results["data"])), pixels(results, "load", it["size"])) >= 30
     assert "bit/splat" in it["numbers"]
     assert "fetched" in it["numbers"]
 
@@ -179,13 +183,13 @@ def test_pixels_are_those_of_the_rasterizer(results: dict[str, Any]) -> None:
 def test_an_exported_folder_works_below_any_path(results: dict[str, Any]) -> None:
     it = found(results, "export")
     assert it["assets"][0]["state"] == "whole"
-    assert quality.psnr(rendered(api.decompress(results["data"])), pixels("export", it["size"])) >= 30
+    assert quality.psnr(rendered(api.decompress(results["data"])), pixels(results, "export", it["size"])) >= 30
 
 
 def test_sides_are_measured_as_the_library_measures(results: dict[str, Any], scene: Splats) -> None:
     for name, other in (("compare-source", scene), ("compare-level", api.decompress(results["data"], levels=1))):
         it = found(results, name)
-        a, b = (pixels(f"{name}-{side}", size) for side, size in zip("ab", it["sizes"], strict=True))
+        a, b = (pixels(results, f"{name}-{side}", size) for side, size in zip("ab", it["sizes"], strict=True))
         assert float(it["psnr"].split()[0]) == pytest.approx(quality.psnr(a, b), abs=0.01)
         assert float(it["ssim"]) == pytest.approx(quality.ssim(a, b), abs=2e-4)
         assert it["split"] < 0.25  # The slider was dragged to the left.
@@ -230,7 +234,7 @@ def test_controls(results: dict[str, Any]) -> None:
     for text in ("PSNR", "SSIM", "position", "level 0", "bit/splat"):
         assert text in it["panel"], text
     assert "heat map" in it["help"]
-    assert len((PICTURES / "controls-saved.png").read_bytes()) > 10_000
+    assert len((results["out"] / "controls-saved.png").read_bytes()) > 10_000
     assert "Drop a scene here" in found(results, "empty")["text"]
 
 
