@@ -84,12 +84,11 @@ struct TileDecoder::Here {
 
 TileDecoder::TileDecoder(const SplatParameters& parameters, const ContextModel& model, const TileBox& box,
                          size_t capacity)
-    : p_(parameters), model_(model), box_(box), capacity_(capacity) {
+    : p_(parameters), model_(model), box_(box), capacity_(capacity), sh_(parameters.columns ? capacity : 0) {
   if (capacity > kPositionMaxCount)
     refuse("a tile claims " + std::to_string(capacity) + " splats; the limit is " +
            std::to_string(kPositionMaxCount));
   values_.resize(kChannels * capacity);
-  sh_.resize(static_cast<size_t>(p_.columns) * capacity);
   logs_.resize(p_.model ? 3 * capacity : 0);
   classes_.resize(capacity);
   extents_.resize(capacity);
@@ -325,14 +324,14 @@ void TileDecoder::harmonics(Here& here, Bytes payload, float* out) {
   }
   if (!p_.extent_tables) refuse("a plane needs an entropy table that the splat parameters do not have");
   RansDecoder decoder(payload.data, payload.size, false);
-  decode_sh_level(decoder, *p_.extent_tables, groups,
-                  {sh_.data(), static_cast<int64_t>(capacity_), p_.columns, first, n, here.neighbours(), classes,
-                   steps.data(), extents_.data(), bounds, p_.sh_predicted ? p_.sh_weights.data() : nullptr},
-                  extents_.data() + here.first);
+  decode_sh_rows(decoder, *p_.extent_tables, groups,
+                 {nullptr, static_cast<int64_t>(capacity_), p_.columns, first, n, here.neighbours(), classes,
+                  steps.data(), extents_.data(), bounds, p_.sh_predicted ? p_.sh_weights.data() : nullptr},
+                 extents_.data() + here.first, &sh_);
   decoder.finish();
-  sh_inverse({sh_.data() + here.first, static_cast<int64_t>(capacity_), p_.columns, 3 * p_.sh_count, steps.data(),
-              shift, p_.basis.data()},
-             n, false, out);
+  sh_inverse_rows({sh_.splats.data() + here.first, extents_.data() + here.first, bounds, p_.columns,
+                   3 * p_.sh_count, steps.data(), shift, p_.basis.data()},
+                  n, false, out);
 }
 
 void TileDecoder::merge(const Here& here) {

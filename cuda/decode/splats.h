@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/learned.h"
+#include "cpu/sh_rows.h"
 #include "decode/bytes.h"
 #include "decode/parameters.h"
 
@@ -58,10 +59,11 @@ class TileDecoder {
   const ContextModel& model_;
   TileBox box_;
   size_t capacity_, filled_ = 0;
-  std::vector<int32_t> values_, sh_, logs_;  // [kChannels, capacity], [columns, capacity], [3, capacity]
-  std::vector<uint8_t> classes_, extents_;   // [capacity]
-  std::vector<uint64_t> codes_;              // of what is known, sorted
-  std::vector<int32_t> columns_;             // of each of them
+  std::vector<int32_t> values_, logs_;  // [kChannels, capacity], [3, capacity]
+  ShRows sh_;
+  std::vector<uint8_t> classes_, extents_;  // [capacity]
+  std::vector<uint64_t> codes_;             // of what is known, sorted
+  std::vector<int32_t> columns_;            // of each of them
 };
 
 }  // namespace scenepress
