@@ -231,7 +231,8 @@ bool read_raw_bits(RawBits& bits, const uint8_t* tokens, size_t count, bool is_s
                    : read_raw_by_eights<false>(bits, tokens, count, values);
 }
 
-RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : avx2_(!portable && has_avx2()) {
+RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable)
+    : portable_(portable), avx2_(!portable && has_avx2()) {
   RansLayout layout;
   if (const char* error = parse_rans_payload(payload, size, &layout)) refuse(error);
   ways_ = layout.ways;
@@ -252,7 +253,11 @@ RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : a
 void RansDecoder::plane(const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens) {
   const size_t ways = static_cast<size_t>(ways_), groups = count / ways, whole = groups * ways;
   // Below 16 ways a vector waits for its own results; plain code is as fast.
+#if defined(__wasm_simd128__)
+  const auto decode = !portable_ && ways_ >= 8 ? rans_decode_groups_simd128 : rans_decode_groups;
+#else
   const auto decode = avx2_ && ways_ >= 16 ? rans_decode_groups_avx2 : rans_decode_groups;
+#endif
   if (!decode(stream_, ways_, tables, contexts, groups, tokens) ||
       !decode_tail(stream_, tables, contexts + whole, count - whole, tokens + whole))
     refuse("entropy payload: it has too few words");

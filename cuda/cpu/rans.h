@@ -59,6 +59,9 @@ bool rans_decode_groups(RansStream& stream, int ways, const RansTables& tables, 
                         size_t groups, uint8_t* tokens);
 bool rans_decode_groups_avx2(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
                              size_t groups, uint8_t* tokens);
+// The same for 8 ways or more: WebAssembly.
+bool rans_decode_groups_simd128(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
+                                size_t groups, uint8_t* tokens);
 
 // Complete `count` tokens by their raw bits; a multiple of 8 for AVX2. Return false if the bits ran out.
 bool read_raw_bits(RawBits& bits, const uint8_t* tokens, size_t count, bool is_signed, int32_t* values);
@@ -73,11 +76,11 @@ class RansDecoder {
   void plane(const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens);
   void values(const RansTables& tables, const uint8_t* contexts, size_t count, bool is_signed, int32_t* values);
   void finish() const;
-  bool portable() const { return !avx2_; }  // whether it is held to plain C++
+  bool portable() const { return portable_; }  // whether it is held to plain C++
 
  private:
   int ways_;
-  bool avx2_;
+  bool portable_, avx2_;
   RansStream stream_;
   RawBits bits_;
   std::vector<uint16_t> words_;

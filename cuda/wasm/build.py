@@ -21,8 +21,8 @@ OUTPUT = ROOT / "viewers/web/decoder/dist/press.wasm"
 MODEL = ROOT / "scenepress/stages/learned_context_1.bin"
 NAMES = ("clang++", "clang++-19", "clang++-18", "clang++-17", "clang++-16", "clang++-15", "clang++-14")
 CPU = (
-    "context", "cpu_features", "crc32c", "dequantise", "learned", "learned_avx2", "learned_portable", "position",
-    "rans", "rans_avx2", "sh_planes", "shape", "splat_levels",
+    "context", "context_simd128", "cpu_features", "crc32c", "dequantise", "learned", "learned_avx2", "learned_portable", "position",
+    "rans", "rans_avx2", "rans_simd128", "sh_planes", "shape", "splat_levels",
 )  # fmt: skip
 """Of cuda/cpu. Those for AVX2 hold nothing here but what says so."""
 FLAGS = (
