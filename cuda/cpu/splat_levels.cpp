@@ -36,15 +36,21 @@ std::vector<uint8_t> extent_contexts(const ShLevel& level) {
 
 void decode_channel(RansDecoder& decoder, const RansTables& tables, const Prediction& p, int64_t n,
                     int32_t* values) {
-  const auto size = static_cast<size_t>(n);
-  // Not vectors: filling them with zeros first would cost as much as a step of the work.
-  const std::unique_ptr<int32_t[]> base(new int32_t[size]), symbols(new int32_t[size]);
-  const std::unique_ptr<uint8_t[]> contexts(new uint8_t[size]), flip(new uint8_t[size]);
-  predict(p, n, decoder.portable(), base.get(), contexts.get(), flip.get());
-  check_contexts(tables, contexts.get(), size);
-  decoder.values(tables, contexts.get(), size, true, symbols.get());
-  reconstruct(base.get(), flip.get(), symbols.get(), p.steps, n, decoder.portable(),
-              values + p.channel * p.capacity + p.first);
+  // In pieces that stay in the nearest cache; a multiple of the ways, so that they decode as the whole would.
+  constexpr int64_t kPiece = 2048;
+  int32_t base[kPiece], symbols[kPiece];
+  uint8_t contexts[kPiece], flip[kPiece];
+  for (int64_t begin = 0; begin < n; begin += kPiece) {
+    const int64_t count = std::min(kPiece, n - begin);
+    Prediction piece = p;
+    piece.first += begin, piece.classes += begin, piece.steps += begin;
+    if (p.near) piece.near += 2 * begin;
+    predict(piece, count, decoder.portable(), base, contexts, flip);
+    check_contexts(tables, contexts, static_cast<size_t>(count));
+    decoder.values(tables, contexts, static_cast<size_t>(count), true, symbols);
+    reconstruct(base, flip, symbols, piece.steps, count, decoder.portable(),
+                values + p.channel * p.capacity + piece.first);
+  }
 }
 
 namespace {

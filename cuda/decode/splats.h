@@ -50,7 +50,7 @@ class TileDecoder {
   void channels(Here& here, Bytes payload, int first, int count, const int32_t* const* steps);
   void channel(Here& here, RansDecoder& decoder, int channel, const int32_t* steps);
   void listened(Here& here, RansDecoder& decoder, int channel, const Prediction& p, const RansTables& tables);
-  std::vector<int64_t> refine(const Here& here, Bytes payload) const;
+  void finish(const Here& here, Bytes payload, const SplatArrays& out) const;
   void attributes(Here& here, const LevelPayloads& payloads, const SplatArrays& out);
   void harmonics(Here& here, Bytes payload, float* out);
   void merge(const Here& here);

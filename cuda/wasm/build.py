@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import re
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ FLAGS = (
     "--target=wasm32-wasi", "-std=c++17", "-O3", "-msimd128", "-mbulk-memory", "-ffp-contract=off",
     "-fno-math-errno", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fvisibility=hidden",
     "-mexec-model=reactor", "-Wall", "-Wextra", "-Wno-unused-function", "-nostdlib++", "-lc++", "-lc++abi",
-    "-Wl,--gc-sections", "-Wl,--export-dynamic",
+    "-Wl,--gc-sections",
 )  # fmt: skip
 
 
@@ -61,9 +62,12 @@ def build(output: Path, names: bool = False) -> None:
         made = Path(folder) / "wasm/context_model.inc"
         made.parent.mkdir()
         made.write_text(",".join(map(str, MODEL.read_bytes())))
+        # By name: with all that is visible the C++ library would export, and keep, what it prints with.
+        exported = re.findall(r"^SP_EXPORT .*?(sp_\w+)\(", sources[0].read_text(), re.MULTILINE)
         command = [clang, *FLAGS, "-I", str(ROOT / "cuda"), "-I", folder, "-o", str(output), *map(str, sources)]
+        command += [f"-Wl,--export={name}" for name in exported]
         if not names:
-            command.append("-Wl,--strip-all")
+            command += ["-Wl,--strip-all", "-Wl,--compress-relocations"]
         if subprocess.run(command).returncode:
             sys.exit("the module could not be built")
     data = output.read_bytes()
