@@ -25,11 +25,13 @@ struct RefillOrder {
 };
 constexpr RefillOrder kRefillOrder;
 
+// What RansTables says of the symbols of four slots.
 template <bool kOneTable>
-inline v128_t load_entries(const RansTables& tables, const uint32_t* entries, v128_t slot,
-                           const uint8_t* contexts) {
+inline v128_t load_symbols(const uint8_t* symbols, const uint32_t* of_symbol, const uint32_t* offset_of,
+                           v128_t slot, const uint8_t* contexts) {
   const auto of = [&](uint32_t at, int lane) {
-    return entries + (kOneTable ? at : at + tables.offset_of[contexts[lane]]);
+    const uint32_t offset = kOneTable ? 0 : offset_of[contexts[lane]];
+    return of_symbol + offset / (kRansSlots / kRansSymbols) + symbols[offset + at];
   };
   v128_t v = wasm_v128_load32_zero(of(wasm_u32x4_extract_lane(slot, 0), 0));
   v = wasm_v128_load32_lane(of(wasm_u32x4_extract_lane(slot, 1), 1), v, 1);
@@ -40,7 +42,8 @@ inline v128_t load_entries(const RansTables& tables, const uint32_t* entries, v1
 template <int kVectors, bool kOneTable>
 bool decode_groups(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t groups,
                    uint8_t* tokens) {
-  const uint32_t* const entries = tables.entries.get();
+  const uint8_t* const symbols = tables.symbols.get();
+  const uint32_t *const of_symbol = tables.of_symbol.get(), *const offset_of = tables.offset_of;
   const v128_t slot_mask = wasm_i32x4_splat(kRansSlots - 1), one = wasm_i32x4_splat(1);
   const v128_t byte = wasm_i32x4_splat(255);
   v128_t state[kVectors], token[kVectors];
@@ -49,11 +52,11 @@ bool decode_groups(RansStream& stream, const RansTables& tables, const uint8_t* 
   for (size_t g = 0; g < groups && word <= stream.words_end; ++g) {
 #pragma unroll
     for (int v = 0; v < kVectors; ++v) {
-      const v128_t entry =
-          load_entries<kOneTable>(tables, entries, wasm_v128_and(state[v], slot_mask), contexts + 4 * v);
+      const v128_t slot = wasm_v128_and(state[v], slot_mask);
+      const v128_t entry = load_symbols<kOneTable>(symbols, of_symbol, offset_of, slot, contexts + 4 * v);
       const v128_t frequency = wasm_i32x4_add(wasm_v128_and(wasm_u32x4_shr(entry, 8), slot_mask), one);
       const v128_t advanced = wasm_i32x4_add(wasm_i32x4_mul(frequency, wasm_u32x4_shr(state[v], kRansPrecision)),
-                                             wasm_u32x4_shr(entry, 20));
+                                             wasm_i32x4_sub(slot, wasm_u32x4_shr(entry, 20)));
       const v128_t low = wasm_i32x4_eq(wasm_u32x4_shr(advanced, 16), wasm_i32x4_splat(0));
       const auto mask = static_cast<uint32_t>(wasm_i32x4_bitmask(low));
       const v128_t refill =
