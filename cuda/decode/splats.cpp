@@ -92,10 +92,10 @@ TileDecoder::TileDecoder(const SplatParameters& parameters, const ContextModel& 
   if (capacity > kPositionMaxCount)
     refuse("a tile claims " + std::to_string(capacity) + " splats; the limit is " +
            std::to_string(kPositionMaxCount));
-  values_.resize(kChannels * capacity);
-  logs_.resize(p_.model ? 3 * capacity : 0);
-  classes_.resize(capacity);
-  extents_.resize(capacity);
+  values_ = room<int32_t>(kChannels * capacity);
+  logs_ = room<int32_t>(p_.model ? 3 * capacity : 0);
+  classes_ = room<uint8_t>(capacity);
+  extents_ = room<uint8_t>(capacity);
 }
 
 void TileDecoder::level(int level, size_t n, const LevelPayloads& payloads, uint32_t kept,
@@ -106,7 +106,8 @@ void TileDecoder::level(int level, size_t n, const LevelPayloads& payloads, uint
   order(here, payloads.stages[0], kept, out.indices);
   attributes(here, payloads, out);
   harmonics(here, payloads.stages[kSh - kOrder], out.shN);
-  merge(here);
+  if (filled_ + n < capacity_) merge(here);  // Nobody asks for the neighbours of the last.
+  filled_ += n;
 }
 
 void TileDecoder::place(Here& here, Bytes payload) {
@@ -142,7 +143,7 @@ void TileDecoder::place(Here& here, Bytes payload) {
 void TileDecoder::order(Here& here, Bytes payload, uint32_t kept, int32_t* indices) {
   const auto level = static_cast<size_t>(here.level);
   const int lowest = level ? p_.bounds[level - 1] + 1 : 0, highest = p_.bounds[level];
-  uint8_t* classes = classes_.data() + here.first;
+  uint8_t* classes = classes_.get() + here.first;
   ByteReader reader(payload);
   const uint64_t length = reader.varint();
   if (length > reader.left()) refuse("order: its classes end after its payload");
@@ -198,7 +199,7 @@ void TileDecoder::channel(Here& here, RansDecoder& decoder, int channel, const i
   if (!tables) refuse("a plane needs an entropy table that the splat parameters do not have");
   const bool near = !here.near.empty();
   const Predictor& predictor = p_.predictors[near][c];
-  const Prediction p{values_.data(),
+  const Prediction p{values_.get(),
                      static_cast<int64_t>(capacity_),
                      static_cast<int64_t>(here.first),
                      here.neighbours(),
@@ -207,10 +208,10 @@ void TileDecoder::channel(Here& here, RansDecoder& decoder, int channel, const i
                      kInputs[channel].count,
                      predictor.weights.data(),
                      predictor.bias.data(),
-                     classes_.data() + here.first,
+                     classes_.get() + here.first,
                      steps};
   if (!p_.model || !p_.listens(channel))
-    decode_channel(decoder, *tables, p, static_cast<int64_t>(here.n), values_.data());
+    decode_channel(decoder, *tables, p, static_cast<int64_t>(here.n), values_.get());
   else
     listened(here, decoder, channel, p, *tables);
 }
@@ -241,7 +242,7 @@ void TileDecoder::listened(Here& here, RansDecoder& decoder, int channel, const 
   if (*std::max_element(contexts.get(), contexts.get() + here.n) >= tables.contexts)
     refuse("a plane needs an entropy table that the splat parameters do not have");
   decoder.values(tables, contexts.get(), here.n, true, symbols.get());
-  int32_t* own = values_.data() + c * capacity_ + here.first;
+  int32_t* own = values_.get() + c * capacity_ + here.first;
   reconstruct(base.get(), flip.get(), symbols.get(), p.steps, n, false, own);
   if (near) kernels.residuals(seen, channel, own, prediction.get(), p.steps);
 }
@@ -260,10 +261,10 @@ void TileDecoder::finish(const Here& here, Bytes payload, const SplatArrays& out
     morton_cells_cpu(codes, cells, count);
     for (size_t k = 0; k < 3; ++k) {
       std::copy_n(here.logs.data() + k * here.n + begin, count, logs + k * count);
-      std::copy_n(values_.data() + (4 + k) * capacity_ + column, count, vectors + k * count);
+      std::copy_n(values_.get() + (4 + k) * capacity_ + column, count, vectors + k * count);
     }
     position_exponents({p_.offset.data(), p_.classes, p_.slope.data(), p_.reach, here.cell},
-                       classes_.data() + column, logs, vectors, n, exponents, world);
+                       classes_.get() + column, logs, vectors, n, exponents, world);
     const uint64_t at = bits;
     for (size_t i = 0; i < 3 * count; ++i) {
       if (here.cell - exponents[i] > 32) refuse("position refinement: a field of more than 32 bits");
@@ -272,7 +273,7 @@ void TileDecoder::finish(const Here& here, Bytes payload, const SplatArrays& out
     if (payload.size < (bits + 7) / 8) break;
     refine_positions(payload.data, static_cast<int64_t>(at), cells, exponents, n, here.cell, offsets);
     dequantise_level(
-        {values_.data(), static_cast<int64_t>(capacity_), static_cast<int64_t>(column), n, logs, offsets,
+        {values_.get(), static_cast<int64_t>(capacity_), static_cast<int64_t>(column), n, logs, offsets,
          box_.corner, std::ldexp(1.0, p_.exponent), p_.color_matrix.data(), logits().data(), kLogits},
         {out.means + 3 * begin, out.quats + 4 * begin, out.log_scales + 3 * begin, out.opacity_logits + begin,
          out.sh0 + 3 * begin});
@@ -287,13 +288,13 @@ void TileDecoder::finish(const Here& here, Bytes payload, const SplatArrays& out
 void TileDecoder::attributes(Here& here, const LevelPayloads& payloads, const SplatArrays& out) {
   const auto n = static_cast<int64_t>(here.n);
   const size_t count = here.n;
-  const uint8_t* classes = classes_.data() + here.first;
+  const uint8_t* classes = classes_.get() + here.first;
   const SeenLevel seen{n, here.near_all.data(), here.features.data()};
   const bool watching = p_.model && !here.near.empty();
   if (watching) {
-    const TileArrays tile{values_.data(),
-                          logs_.data(),
-                          classes_.data(),
+    const TileArrays tile{values_.get(),
+                          logs_.get(),
+                          classes_.get(),
                           static_cast<int64_t>(capacity_),
                           static_cast<int64_t>(here.first),
                           static_cast<int32_t>(p_.curve.origin)};
@@ -305,9 +306,9 @@ void TileDecoder::attributes(Here& here, const LevelPayloads& payloads, const Sp
   channels(here, payloads.stages[kScale - kOrder], 0, 3, same);
   here.logs.resize(3 * count);
   for (size_t k = 0; k < 3; ++k)
-    expand_scales(values_.data() + k * capacity_ + here.first, n, p_.curve, here.logs.data() + k * count);
+    expand_scales(values_.get() + k * capacity_ + here.first, n, p_.curve, here.logs.data() + k * count);
   for (size_t k = 0; k < 3 && p_.model; ++k)
-    std::copy_n(here.logs.data() + k * count, count, logs_.data() + k * capacity_ + here.first);
+    std::copy_n(here.logs.data() + k * count, count, logs_.get() + k * capacity_ + here.first);
   if (watching) shape_features(here.logs.data(), static_cast<int32_t>(p_.curve.origin), seen);
   set_steps(p_.opacity, classes, count, steps.get());
   channels(here, payloads.stages[kOpacity - kOrder], 3, 1, same);
@@ -326,7 +327,7 @@ void TileDecoder::harmonics(Here& here, Bytes payload, float* out) {
     return;
   }
   const auto n = static_cast<int64_t>(here.n), first = static_cast<int64_t>(here.first);
-  const uint8_t* classes = classes_.data() + here.first;
+  const uint8_t* classes = classes_.get() + here.first;
   const auto steps = room<int32_t>(here.n);
   set_steps(p_.sh, classes, here.n, steps.get());
   int32_t bounds[kShiftBounds], shift[kMaxShCount] = {};
@@ -340,10 +341,10 @@ void TileDecoder::harmonics(Here& here, Bytes payload, float* out) {
   RansDecoder decoder(payload.data, payload.size, false);
   decode_sh_rows(decoder, *p_.extent_tables, groups,
                  {nullptr, static_cast<int64_t>(capacity_), p_.columns, first, n, here.neighbours(), classes,
-                  steps.get(), extents_.data(), bounds, p_.sh_predicted ? p_.sh_weights.data() : nullptr},
-                 extents_.data() + here.first, &sh_);
+                  steps.get(), extents_.get(), bounds, p_.sh_predicted ? p_.sh_weights.data() : nullptr},
+                 extents_.get() + here.first, &sh_);
   decoder.finish();
-  sh_inverse_rows({sh_.splats.data() + here.first, extents_.data() + here.first, bounds, p_.columns,
+  sh_inverse_rows({sh_.splats.data() + here.first, extents_.get() + here.first, bounds, p_.columns,
                    3 * p_.sh_count, steps.get(), shift, p_.basis.data()},
                   n, false, out);
 }
@@ -355,7 +356,6 @@ void TileDecoder::merge(const Here& here) {
               static_cast<int64_t>(here.n), static_cast<int32_t>(here.first), codes.data(), columns.data());
   codes_.swap(codes);
   columns_.swap(columns);
-  filled_ += here.n;
 }
 
 }  // namespace scenepress

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/learned.h"
@@ -59,11 +60,12 @@ class TileDecoder {
   const ContextModel& model_;
   TileBox box_;
   size_t capacity_, filled_ = 0;
-  std::vector<int32_t> values_, logs_;  // [kChannels, capacity], [3, capacity]
+  // Set level by level, and never read beyond.
+  std::unique_ptr<int32_t[]> values_, logs_;      // [kChannels, capacity], [3, capacity]
+  std::unique_ptr<uint8_t[]> classes_, extents_;  // [capacity]
   ShRows sh_;
-  std::vector<uint8_t> classes_, extents_;  // [capacity]
-  std::vector<uint64_t> codes_;             // of what is known, sorted
-  std::vector<int32_t> columns_;            // of each of them
+  std::vector<uint64_t> codes_;   // of what is known, sorted
+  std::vector<int32_t> columns_;  // of each of them
 };
 
 }  // namespace scenepress

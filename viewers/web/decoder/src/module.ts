@@ -18,6 +18,7 @@ interface Exports {
   sp_begin(whole: number, size: number, count: number, degree: number): void;
   sp_scene(): number;
   sp_tile_count(): number;
+  sp_room(): number;
   sp_decode(place: number, data: number, size: number, out: number): void;
 }
 
@@ -99,17 +100,13 @@ export class Instance {
   /** `floats` numbers of a place, and after them `count` integers. */
   decode(place: number, data: Uint8Array, floats: number, count: number): { values: Float32Array; indices: Int32Array } {
     return this.with(data, (at) => {
-      const out = this.call(() => this.exports.sp_take(4 * (floats + count)));
-      try {
-        this.call(() => this.exports.sp_decode(place, at, data.length, out));
-        const { buffer } = this.exports.memory;
-        return {
-          values: new Float32Array(buffer, out, floats).slice(),
-          indices: new Int32Array(buffer, out + 4 * floats, count).slice(),
-        };
-      } finally {
-        this.exports.sp_give_back(out);
-      }
+      const out = this.exports.sp_room();
+      this.call(() => this.exports.sp_decode(place, at, data.length, out));
+      const { buffer } = this.exports.memory;
+      return {
+        values: new Float32Array(buffer, out, floats).slice(),
+        indices: new Int32Array(buffer, out + 4 * floats, count).slice(),
+      };
     });
   }
 
