@@ -104,8 +104,8 @@ export class Instance {
       this.call(() => this.exports.sp_decode(place, at, data.length, out));
       const { buffer } = this.exports.memory;
       return {
-        values: new Float32Array(buffer, out, floats).slice(),
-        indices: new Int32Array(buffer, out + 4 * floats, count).slice(),
+        values: new Float32Array(buffer.slice(out, out + 4 * floats)),
+        indices: new Int32Array(buffer.slice(out + 4 * floats, out + 4 * (floats + count))),
       };
     });
   }
