@@ -221,7 +221,7 @@ Array<int64_t> refine_array(nb::bytes payload, Input2<uint32_t> cells, Input2<in
   const uint8_t* data = reinterpret_cast<const uint8_t*>(payload.c_str());
   check_bits(data, int64_t(payload.size()), total);
   auto out = new_array<int64_t>({n, 3});
-  without_gil([&] { refine_positions(data, cells.data(), exps.data(), int64_t(n), cell, out.data()); });
+  without_gil([&] { refine_positions(data, 0, cells.data(), exps.data(), int64_t(n), cell, out.data()); });
   return out;
 }
 

@@ -9,8 +9,14 @@ namespace scenepress {
 
 namespace {
 
-// How many of n splats the AVX2 loops take.
-int64_t by_eights(int64_t n, bool portable) { return portable || !has_avx2() ? 0 : n & ~int64_t{7}; }
+// How many of n splats the vector loops take.
+int64_t by_vectors(int64_t n, bool portable) {
+#if defined(__wasm_simd128__)
+  return portable ? 0 : n & ~int64_t{3};
+#else
+  return portable || !has_avx2() ? 0 : n & ~int64_t{7};
+#endif
+}
 
 }  // namespace
 
@@ -36,9 +42,11 @@ void merge_codes(const KnownCodes& known, const uint64_t* codes, int64_t n, int3
 }
 
 void predict(const Prediction& p, int64_t n, bool portable, int32_t* base, uint8_t* context, uint8_t* flip) {
-  const int64_t begin = by_eights(n, portable);
+  const int64_t begin = by_vectors(n, portable);
 #if defined(__x86_64__)
   if (begin) predict_avx2(p, begin, base, context, flip);
+#elif defined(__wasm_simd128__)
+  if (begin) predict_simd128(p, begin, base, context, flip);
 #endif
   const int32_t* own = p.values + p.first;
   const int32_t* channel = p.values + p.channel * p.capacity;
@@ -68,9 +76,11 @@ void predict(const Prediction& p, int64_t n, bool portable, int32_t* base, uint8
 
 void reconstruct(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps, int64_t n,
                  bool portable, int32_t* out) {
-  const int64_t begin = by_eights(n, portable);
+  const int64_t begin = by_vectors(n, portable);
 #if defined(__x86_64__)
   if (begin) reconstruct_avx2(base, flip, symbols, steps, begin, out);
+#elif defined(__wasm_simd128__)
+  if (begin) reconstruct_simd128(base, flip, symbols, steps, begin, out);
 #endif
   for (int64_t i = begin; i < n; ++i) out[i] = value_of(base[i], flip[i], symbols[i], steps[i]);
 }

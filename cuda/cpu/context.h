@@ -22,7 +22,7 @@ struct KnownCodes {
 void merge_codes(const KnownCodes& known, const uint64_t* codes, int64_t n, int32_t first, uint64_t* merged,
                  int32_t* merged_columns);
 
-// Both give the same with plain C++ (portable) and with AVX2. Symbols lie within +-2^26, as those of tokens do.
+// Both give the same with plain C++ (portable) and with vectors. Symbols lie within +-2^26, as those of tokens do.
 void predict(const Prediction& p, int64_t n, bool portable, int32_t* base, uint8_t* context, uint8_t* flip);
 void reconstruct(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps, int64_t n,
                  bool portable, int32_t* out);
@@ -31,5 +31,9 @@ void reconstruct(const int32_t* base, const uint8_t* flip, const int32_t* symbol
 void predict_avx2(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, uint8_t* flip);
 void reconstruct_avx2(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps,
                       int64_t n, int32_t* out);
+// For n that are multiples of 4: WebAssembly.
+void predict_simd128(const Prediction& p, int64_t n, int32_t* base, uint8_t* context, uint8_t* flip);
+void reconstruct_simd128(const int32_t* base, const uint8_t* flip, const int32_t* symbols, const int32_t* steps,
+                         int64_t n, int32_t* out);
 
 }  // namespace scenepress

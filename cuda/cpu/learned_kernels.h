@@ -65,6 +65,12 @@ void channel_features(const Block& b, const SeenLevel& level, int64_t begin) {
   }
 }
 
+#if !defined(__wasm_simd128__)
+struct PackedLayers {  // Weights as the vectors want them: as they are.
+  explicit PackedLayers(const Network&) {}
+};
+#endif
+
 // The head's two sums for kLanes splats whose features are `stride` apart.
 #if defined(__AVX2__)
 struct Pairs {
@@ -88,7 +94,8 @@ inline Pairs dense(const Pairs* x, int pairs, const int8_t* weights, int32_t bia
   return sum;
 }
 
-void network_of(const int8_t* features, int64_t stride, const Network& n, int32_t (*out)[kLanes]) {
+void network_of(const int8_t* features, int64_t stride, const Network& n, const PackedLayers&,
+                int32_t (*out)[kLanes]) {
   static_assert(kFeatures % 2 == 0 && kHidden % 2 == 0, "inputs go in pairs");
   Pairs x[kUnits / 2];
   for (int k = 0; k < kFeatures / 2; ++k)
@@ -129,42 +136,70 @@ inline Pairs pairs_of(const int8_t* first, const int8_t* second) {
                   wasm_i16x8_extend_high_i8x16(b));
 }
 
-inline Pairs dense(const Pairs* x, int pairs, const int8_t* weights, int32_t bias) {
-  const v128_t start = wasm_i32x4_splat(bias);
-  Pairs sum{{start, start, start, start}};
-  for (int k = 0; k < pairs; ++k) {
-    const uint32_t pair = static_cast<uint16_t>(weights[2 * k]) | static_cast<uint32_t>(weights[2 * k + 1]) << 16;
-    const v128_t w = wasm_i32x4_splat(static_cast<int32_t>(pair));
-    for (int q = 0; q < 4; ++q) sum.of[q] = wasm_i32x4_add(sum.of[q], wasm_i32x4_dot_i16x8(x[k].of[q], w));
+// Weights of two units or sums, in pairs: once a level, not once a block.
+template <int kPairs>
+struct PackedRows {
+  int32_t pair[kPairs][2];
+
+  PackedRows(const int8_t* first, const int8_t* second) {
+    const auto packed = [](const int8_t* w) {
+      return static_cast<int32_t>(static_cast<uint16_t>(w[0]) | static_cast<uint32_t>(w[1]) << 16);
+    };
+    for (int k = 0; k < kPairs; ++k) pair[k][0] = packed(first + 2 * k), pair[k][1] = packed(second + 2 * k);
   }
-  return sum;
+  PackedRows() = default;
+};
+
+struct PackedLayers {
+  PackedRows<kFeatures / 2> hidden[kHidden / 2];
+  PackedRows<kUnits / 2> head;
+
+  explicit PackedLayers(const Network& n) : head(n.head, n.head + kUnits) {
+    for (int h = 0; h < kHidden; h += 2)
+      hidden[h / 2] = {n.hidden + h * kFeatures, n.hidden + (h + 1) * kFeatures};
+  }
+};
+
+// Two sums at a time: a load of inputs serves both.
+template <int kPairs>
+inline void dense(const Pairs* x, const PackedRows<kPairs>& weights, const int32_t* bias, Pairs (&sum)[2]) {
+  for (int k = 0; k < 2; ++k)
+    for (v128_t& four : sum[k].of) four = wasm_i32x4_splat(bias[k]);
+  for (int k = 0; k < kPairs; ++k) {
+    const v128_t first = wasm_v128_load32_splat(&weights.pair[k][0]);
+    const v128_t second = wasm_v128_load32_splat(&weights.pair[k][1]);
+    for (int q = 0; q < 4; ++q) {
+      sum[0].of[q] = wasm_i32x4_add(sum[0].of[q], wasm_i32x4_dot_i16x8(x[k].of[q], first));
+      sum[1].of[q] = wasm_i32x4_add(sum[1].of[q], wasm_i32x4_dot_i16x8(x[k].of[q], second));
+    }
+  }
 }
 
-void network_of(const int8_t* features, int64_t stride, const Network& n, int32_t (*out)[kLanes]) {
+void network_of(const int8_t* features, int64_t stride, const Network& n, const PackedLayers& layers,
+                int32_t (*out)[kLanes]) {
   static_assert(kFeatures % 2 == 0 && kHidden % 2 == 0, "inputs go in pairs");
-  Pairs x[kUnits / 2];
+  Pairs x[kUnits / 2], sum[2];
   for (int k = 0; k < kFeatures / 2; ++k)
     x[k] = pairs_of(features + 2 * k * stride, features + (2 * k + 1) * stride);
   const v128_t zero = wasm_i16x8_splat(0), top = wasm_i16x8_splat(127);
   for (int h = 0; h < kHidden; h += 2) {
+    dense(x, layers.hidden[h / 2], n.hidden_bias + h, sum);
     v128_t unit[2][2];
-    for (int k = 0; k < 2; ++k) {
-      Pairs sum = dense(x, kFeatures / 2, n.hidden + (h + k) * kFeatures, n.hidden_bias[h + k]);
-      for (v128_t& four : sum.of) four = wasm_i32x4_shr(four, kHiddenShift);
+    for (int k = 0; k < 2; ++k)
       for (int half = 0; half < 2; ++half) {
-        const v128_t eight = wasm_i16x8_narrow_i32x4(sum.of[2 * half], sum.of[2 * half + 1]);
+        const v128_t eight = wasm_i16x8_narrow_i32x4(wasm_i32x4_shr(sum[k].of[2 * half], kHiddenShift),
+                                                     wasm_i32x4_shr(sum[k].of[2 * half + 1], kHiddenShift));
         unit[k][half] = wasm_i16x8_min(wasm_i16x8_max(eight, zero), top);
       }
-    }
     x[(kFeatures + h) / 2] = pairs_of(unit[0][0], unit[0][1], unit[1][0], unit[1][1]);
   }
-  for (int o = 0; o < 2; ++o) {
-    const Pairs sum = dense(x, kUnits / 2, n.head + o * kUnits, n.head_bias[o]);
-    for (int q = 0; q < 4; ++q) wasm_v128_store(out[o] + 4 * q, sum.of[q]);
-  }
+  dense(x, layers.head, n.head_bias, sum);
+  for (int o = 0; o < 2; ++o)
+    for (int q = 0; q < 4; ++q) wasm_v128_store(out[o] + 4 * q, sum[o].of[q]);
 }
 #else
-void network_of(const int8_t* features, int64_t stride, const Network& n, int32_t (*out)[kLanes]) {
+void network_of(const int8_t* features, int64_t stride, const Network& n, const PackedLayers&,
+                int32_t (*out)[kLanes]) {
   int32_t hidden[kHidden][kLanes];
   for (int h = 0; h < kHidden; ++h) {
     for (int i = 0; i < kLanes; ++i) hidden[h][i] = n.hidden_bias[h];
@@ -202,6 +237,7 @@ void learned_predictions(const Prediction& p, const SeenLevel& level, const Netw
                          const Predicted& out) {
   if (level.n < kLanes) return predict_few(p, level, network, out);
   linear_predictions(p, level, out.prediction);
+  const PackedLayers layers(network);
   for (int64_t at = 0; at < level.n; at += kLanes) {
     // The last block ends where the level does: what it shares with the one before comes out the same again.
     const int64_t begin = at + kLanes > level.n ? level.n - kLanes : at;
@@ -210,7 +246,7 @@ void learned_predictions(const Prediction& p, const SeenLevel& level, const Netw
     int32_t sums[2][kLanes];
     fill_block(p, level, out.prediction, begin, &block);
     channel_features(block, level, begin);
-    network_of(level.features + begin, level.n, network, sums);
+    network_of(level.features + begin, level.n, network, layers, sums);
     choose(block, sums, network.spreads, &choice);
     std::memcpy(out.base + begin, choice.base, sizeof(choice.base));
     for (int i = 0; i < kLanes; ++i) {

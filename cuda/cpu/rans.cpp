@@ -82,12 +82,18 @@ template <int kWays, bool kOneTable>
 bool decode_groups(RansStream& stream, const RansTables& tables, const uint8_t* contexts, size_t groups,
                    uint8_t* tokens) {
   const uint16_t* word = stream.word;
+#if !defined(__wasm__)
   const uint32_t* const entries = tables.entries.get();  // tokens may alias anything but locals
+#endif
   for (size_t g = 0; g < groups && word <= stream.words_end; ++g, tokens += kWays, contexts += kWays) {
 #pragma GCC unroll 32
     for (int w = 0; w < kWays; ++w) {
       const uint32_t slot = stream.states[w] & (kRansSlots - 1);
+#if defined(__wasm__)
+      const uint32_t entry = tables.entry(kOneTable ? 0 : tables.offset_of[contexts[w]], slot);
+#else
       const uint32_t entry = entries[kOneTable ? slot : slot + tables.offset_of[contexts[w]]];
+#endif
       const uint32_t state = rans_advance(stream.states[w], entry);
       tokens[w] = static_cast<uint8_t>(entry);
       // Whether a state needs a word is a coin toss, so no branch: all ones if it does.
@@ -124,7 +130,7 @@ bool decode_tail(RansStream& stream, const RansTables& tables, const uint8_t* co
                  uint8_t* tokens) {
   for (size_t w = 0; w < count; ++w) {
     const uint32_t slot = stream.states[w] & (kRansSlots - 1);
-    const uint32_t entry = tables.entries[slot + tables.offset_of[contexts[w]]];
+    const uint32_t entry = tables.entry(tables.offset_of[contexts[w]], slot);
     tokens[w] = static_cast<uint8_t>(entry);
     uint32_t state = rans_advance(stream.states[w], entry);
     if (state < kRansLower) {
@@ -208,10 +214,26 @@ std::vector<uint8_t> rans_encode(const std::vector<RansPlane>& planes, int ways)
 }
 
 RansTables::RansTables(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t contexts)
-    : entries(new uint32_t[tables * kRansSlots]), tables(tables), contexts(contexts), only_tokens(true) {
+    :
+#if defined(__wasm__)
+      symbols(new uint8_t[tables * kRansSlots]),
+      of_symbol(new uint32_t[tables * kRansSymbols]),
+#else
+      entries(new uint32_t[tables * kRansSlots]),
+#endif
+      tables(tables),
+      contexts(contexts),
+      only_tokens(true) {
   for (size_t t = 0; t < tables; ++t) {
     const uint16_t* row = frequencies + t * kRansSymbols;
+#if defined(__wasm__)
+    for (uint32_t symbol = 0, start = 0; symbol < kRansSymbols; start += row[symbol++]) {
+      std::memset(symbols.get() + t * kRansSlots + start, static_cast<int>(symbol), row[symbol]);
+      of_symbol[t * kRansSymbols + symbol] = rans_entry(symbol, row[symbol], start);
+    }
+#else
     rans_expand(row, entries.get() + t * kRansSlots);
+#endif
     only_tokens = only_tokens && std::all_of(row + kTokens, row + kRansSymbols, [](uint16_t f) { return f == 0; });
   }
   for (size_t c = 0; c < 256; ++c) {
@@ -231,7 +253,8 @@ bool read_raw_bits(RawBits& bits, const uint8_t* tokens, size_t count, bool is_s
                    : read_raw_by_eights<false>(bits, tokens, count, values);
 }
 
-RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : avx2_(!portable && has_avx2()) {
+RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable)
+    : portable_(portable), avx2_(!portable && has_avx2()) {
   RansLayout layout;
   if (const char* error = parse_rans_payload(payload, size, &layout)) refuse(error);
   ways_ = layout.ways;
@@ -252,7 +275,11 @@ RansDecoder::RansDecoder(const uint8_t* payload, size_t size, bool portable) : a
 void RansDecoder::plane(const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens) {
   const size_t ways = static_cast<size_t>(ways_), groups = count / ways, whole = groups * ways;
   // Below 16 ways a vector waits for its own results; plain code is as fast.
+#if defined(__wasm_simd128__)
+  const auto decode = !portable_ && ways_ >= 8 ? rans_decode_groups_simd128 : rans_decode_groups;
+#else
   const auto decode = avx2_ && ways_ >= 16 ? rans_decode_groups_avx2 : rans_decode_groups;
+#endif
   if (!decode(stream_, ways_, tables, contexts, groups, tokens) ||
       !decode_tail(stream_, tables, contexts + whole, count - whole, tokens + whole))
     refuse("entropy payload: it has too few words");

@@ -32,7 +32,20 @@ struct RansTables {
   // frequencies: [tables, 256], rows summing to 4096. context_map: [contexts], each < tables.
   RansTables(const uint16_t* frequencies, size_t tables, const uint8_t* context_map, size_t contexts);
 
+#if defined(__wasm__)
+  // A scene has hundreds of tables, and WebAssembly pays for memory twice: a third of it is as fast.
+  std::unique_ptr<uint8_t[]> symbols;     // [tables, 4096]
+  std::unique_ptr<uint32_t[]> of_symbol;  // [tables, 256]: rans_entry with the symbol's start as its bias
+
+  uint32_t entry(uint32_t offset, uint32_t slot) const {
+    const uint32_t found = of_symbol[offset / (kRansSlots / kRansSymbols) + symbols[offset + slot]];
+    return (found & 0xFFFFFu) | (slot - (found >> 20)) << 20;
+  }
+#else
   std::unique_ptr<uint32_t[]> entries;  // [tables, 4096], see rans_entry
+
+  uint32_t entry(uint32_t offset, uint32_t slot) const { return entries[offset + slot]; }
+#endif
   size_t tables, contexts;
   bool only_tokens;         // no table has a symbol of 104 or more
   uint8_t table_of[256];    // context -> table
@@ -59,6 +72,9 @@ bool rans_decode_groups(RansStream& stream, int ways, const RansTables& tables, 
                         size_t groups, uint8_t* tokens);
 bool rans_decode_groups_avx2(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
                              size_t groups, uint8_t* tokens);
+// The same for 8 ways or more: WebAssembly.
+bool rans_decode_groups_simd128(RansStream& stream, int ways, const RansTables& tables, const uint8_t* contexts,
+                                size_t groups, uint8_t* tokens);
 
 // Complete `count` tokens by their raw bits; a multiple of 8 for AVX2. Return false if the bits ran out.
 bool read_raw_bits(RawBits& bits, const uint8_t* tokens, size_t count, bool is_signed, int32_t* values);
@@ -73,11 +89,11 @@ class RansDecoder {
   void plane(const RansTables& tables, const uint8_t* contexts, size_t count, uint8_t* tokens);
   void values(const RansTables& tables, const uint8_t* contexts, size_t count, bool is_signed, int32_t* values);
   void finish() const;
-  bool portable() const { return !avx2_; }  // whether it is held to plain C++
+  bool portable() const { return portable_; }  // whether it is held to plain C++
 
  private:
   int ways_;
-  bool avx2_;
+  bool portable_, avx2_;
   RansStream stream_;
   RawBits bits_;
   std::vector<uint16_t> words_;

@@ -1,47 +1,24 @@
 #include "cpu/sh_planes.h"
 
-#include "core/learned.h"
 #include "cpu/cpu_features.h"
+#include "cpu/sh_row_kernels.h"
+#include "cpu/sh_rows.h"
 
 namespace scenepress {
 
 void sh_contexts(const ShPlane& p, const uint8_t* extents, int group, const uint8_t* classes, const int32_t* steps,
                  uint8_t* out) {
-  for (int64_t k = 0; k < p.count; ++k) {
-    const int32_t i = p.active[k];
-    int size = 0;
-    if (p.near) {
-      const int64_t a = p.plane[p.near[2 * i]], b = p.plane[p.near[2 * i + 1]];
-      const int64_t sum = (a < 0 ? -a : a) + (b < 0 ? -b : b), step = steps[i];
-      size = (2 * sum >= step) + (sum >= 2 * step);
-    }
-    out[k] = static_cast<uint8_t>(classes[i] * 6 + (extents[i] == group) * 3 + size);
-  }
+  sh_contexts_of(ShPlaneColumn{const_cast<int32_t*>(p.plane)}, p, extents, group, classes, steps, out);
 }
 
 void sh_predict(const ShPlane& p, const uint8_t* extents, int group, const uint8_t* classes, const int32_t* steps,
                 const int32_t* weights, const ShPrediction& out) {
-  sh_contexts(p, extents, group, classes, steps, out.context);
-  for (int64_t k = 0; k < p.count; ++k) {
-    const int32_t i = p.active[k], step = steps[i];
-    int64_t sum = 2048;
-    if (p.near)
-      sum += weights[0] * int64_t{p.plane[p.near[2 * i]]} + weights[1] * int64_t{p.plane[p.near[2 * i + 1]]};
-    const int32_t eighths = floor_div_double(16 * static_cast<int32_t>(saturate(sum >> 12)) + step, 2 * step);
-    const int32_t base = (eighths + 4) >> 3, fraction = eighths - 8 * base;
-    out.base[k] = base, out.flip[k] = static_cast<uint8_t>(fraction < 0);
-    out.context[k] = static_cast<uint8_t>(2 * out.context[k] + (fraction >= 2 || fraction <= -2));
-  }
+  sh_predict_of(ShPlaneColumn{const_cast<int32_t*>(p.plane)}, p, extents, group, classes, steps, weights, out);
 }
 
 void sh_scatter(int32_t* plane, int64_t first, const int32_t* active, const int32_t* symbols, const int32_t* steps,
                 int64_t count) {
-  for (int64_t k = 0; k < count; ++k) {
-    const int64_t value = int64_t{symbols[k]} * steps[active[k]];
-    plane[first + active[k]] = static_cast<int32_t>(value > kShLimit    ? kShLimit
-                                                    : value < -kShLimit ? -kShLimit
-                                                                        : value);
-  }
+  sh_scatter_to(ShPlaneColumn{plane}, first, active, symbols, steps, count);
 }
 
 namespace {
@@ -81,6 +58,14 @@ void sh_inverse(const ShTransform& t, int64_t n, bool portable, float* out) {
     default:
       return inverse_of<0>(t, n, out);
   }
+}
+
+void sh_inverse_rows(const ShRowTransform& t, int64_t n, bool portable, float* out) {
+#if defined(__x86_64__)
+  if (!portable && has_avx2()) return sh_inverse_rows_avx2(t, n, out);
+#endif
+  (void)portable;
+  transform_rows(t, n, out);
 }
 
 }  // namespace scenepress

@@ -49,4 +49,15 @@ struct ShTransform {
 void sh_inverse(const ShTransform& t, int64_t n, bool portable, float* out);
 void sh_inverse_avx2(const ShTransform& t, int64_t n, float* out);
 
+// The same of splats that lie one by one: see sh_rows.h.
+struct ShRowTransform {
+  const int32_t* const* splats;  // [n]: bounds[extents[i]] coefficients
+  const uint8_t* extents;        // [n]
+  const int32_t* bounds;         // [16], each at most kMaxShCount
+  int64_t columns, width;
+  const int32_t *steps, *shift, *rows;  // As of ShTransform.
+};
+void sh_inverse_rows(const ShRowTransform& t, int64_t n, bool portable, float* out);
+void sh_inverse_rows_avx2(const ShRowTransform& t, int64_t n, float* out);
+
 }  // namespace scenepress

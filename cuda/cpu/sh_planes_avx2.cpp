@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cpu/sh_planes.h"
+#include "cpu/sh_row_kernels.h"
 
 namespace scenepress {
 
@@ -97,6 +98,8 @@ void sh_inverse_avx2(const ShTransform& t, int64_t n, float* out) {
       return transform_all<6>(t, n, out);
   }
 }
+
+void sh_inverse_rows_avx2(const ShRowTransform& t, int64_t n, float* out) { transform_rows(t, n, out); }
 
 }  // namespace scenepress
 

@@ -41,9 +41,8 @@ void position_exponents(const PositionSteps& s, const uint8_t* classes, const in
   }
 }
 
-void refine_positions(const uint8_t* bits, const uint32_t* cells, const int64_t* exponents, int64_t n, int cell,
-                      int64_t* out) {
-  int64_t at = 0;
+void refine_positions(const uint8_t* bits, int64_t at, const uint32_t* cells, const int64_t* exponents, int64_t n,
+                      int cell, int64_t* out) {
   for (int64_t i = 0; i < n; ++i)
     for (int64_t k = 0; k < 3; ++k) {
       const int64_t e = exponents[k * n + i];

@@ -13,9 +13,9 @@ void rotation_steps(const RotationSteps& s, const uint8_t* classes, const int32_
 void position_exponents(const PositionSteps& s, const uint8_t* classes, const int32_t* scales,
                         const int32_t* vectors, int64_t n, int64_t* exponents, int64_t* world);
 
-// Lattice points [n, 3] below cells [n, 3] of 2^cell, from cell - exponents [3, n] bits each, at most 32: the
-// middles of what is left. The bits are there.
-void refine_positions(const uint8_t* bits, const uint32_t* cells, const int64_t* exponents, int64_t n, int cell,
-                      int64_t* out);
+// Lattice points [n, 3] below cells [n, 3] of 2^cell, from cell - exponents [3, n] bits each, at most 32, from bit
+// `at` on: the middles of what is left. The bits are there.
+void refine_positions(const uint8_t* bits, int64_t at, const uint32_t* cells, const int64_t* exponents, int64_t n,
+                      int cell, int64_t* out);
 
 }  // namespace scenepress

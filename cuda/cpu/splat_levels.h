@@ -25,9 +25,13 @@ struct ShLevel {
 };
 
 constexpr int kShGroups = 15;
+struct ShRows;
 
 // Decodes extents (to out_extents [count]) and coefficients of a level. group_tables [15] may hold nulls.
 void decode_sh_level(RansDecoder& decoder, const RansTables& extent_tables, const RansTables* const* group_tables,
                      const ShLevel& level, uint8_t* out_extents);
+// The same into `rows` instead of level.planes; out_extents lie behind level.extents, at level.first.
+void decode_sh_rows(RansDecoder& decoder, const RansTables& extent_tables, const RansTables* const* group_tables,
+                    const ShLevel& level, uint8_t* out_extents, ShRows* rows);
 
 }  // namespace scenepress

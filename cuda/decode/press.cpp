@@ -141,9 +141,13 @@ void Press::decode_splats(const Place& place, Bytes bytes, const SplatArrays& ou
     payloads.stages[e.stage - kOrder] = payload;
   }
   uint64_t capacity = 0;
-  uint32_t before = 0;
+  uint32_t before = 0, after = 0;
   for (const Place& other : places_)
-    if (other.tile == place.tile) capacity += other.count, before += other.level < place.level;
+    if (other.tile == place.tile) {
+      capacity += other.count;
+      if (other.level < place.level) ++before;
+      if (other.level > place.level) ++after;
+    }
   if (before != next_[place.tile]) refuse(where(place) + ": its levels are decoded in their order");
   auto& decoder = decoders_[place.tile];
   if (!decoder)
@@ -151,6 +155,7 @@ void Press::decode_splats(const Place& place, Bytes bytes, const SplatArrays& ou
         std::make_unique<TileDecoder>(*parameters_, model_, tiles_[place.tile], static_cast<size_t>(capacity));
   decoder->level(static_cast<int>(place.level), place.count, payloads, kept_, out);
   ++next_[place.tile];
+  if (!after) decoder.reset();
   for (uint32_t i = 0; i < place.count && !taken_.empty(); ++i) {
     const auto index = static_cast<size_t>(out.indices[i]);
     if (taken_[index]) refuse("order: two splats have the same source index");

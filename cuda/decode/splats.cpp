@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "core/bits.h"
@@ -47,12 +48,16 @@ void check_unused_bits(Bytes payload, uint64_t bits) {
   if (bits % 8 && payload.data[payload.size - 1] >> (bits % 8)) refuse("bits set after the last one");
 }
 
-std::vector<int32_t> steps_of(const std::vector<uint8_t>& codes, const uint8_t* classes, size_t n) {
+// Room whose bytes are written before they are read.
+template <typename T>
+std::unique_ptr<T[]> room(size_t n) {
+  return std::unique_ptr<T[]>(new T[n]);
+}
+
+void set_steps(const std::vector<uint8_t>& codes, const uint8_t* classes, size_t n, int32_t* steps) {
   int32_t by_class[kMaxClasses] = {};
   for (size_t c = 0; c < codes.size(); ++c) by_class[c] = step_of(codes[c]);
-  std::vector<int32_t> steps(n);
   for (size_t i = 0; i < n; ++i) steps[i] = by_class[classes[i]];
-  return steps;
 }
 
 }  // namespace
@@ -70,13 +75,12 @@ struct TileDecoder::Here {
   int level;
   size_t first, n;
   int cell;                       // log2 of the cells' edge
+  int up;                         // from the bits of a cell's code to 63
   std::vector<uint64_t> codes;    // of 63 bits
-  std::vector<uint32_t> cells;    // [n, 3]
   std::vector<int32_t> near;      // [n, 2], or none
   std::vector<int32_t> near_all;  // [n, kNearest], and the logarithms of their distances, for a learned model
   std::vector<int32_t> far;
-  std::vector<int32_t> logs;  // [3, n]
-  std::vector<int64_t> exponents;
+  std::vector<int32_t> logs;     // [3, n]
   std::vector<int8_t> features;  // [kFeatures, n]
 
   const int32_t* neighbours() const { return near.empty() ? nullptr : near.data(); }
@@ -84,31 +88,31 @@ struct TileDecoder::Here {
 
 TileDecoder::TileDecoder(const SplatParameters& parameters, const ContextModel& model, const TileBox& box,
                          size_t capacity)
-    : p_(parameters), model_(model), box_(box), capacity_(capacity) {
+    : p_(parameters), model_(model), box_(box), capacity_(capacity), sh_(parameters.columns ? capacity : 0) {
   if (capacity > kPositionMaxCount)
     refuse("a tile claims " + std::to_string(capacity) + " splats; the limit is " +
            std::to_string(kPositionMaxCount));
-  values_.resize(kChannels * capacity);
-  sh_.resize(static_cast<size_t>(p_.columns) * capacity);
-  logs_.resize(p_.model ? 3 * capacity : 0);
-  classes_.resize(capacity);
-  extents_.resize(capacity);
+  values_ = room<int32_t>(kChannels * capacity);
+  logs_ = room<int32_t>(p_.model ? 3 * capacity : 0);
+  classes_ = room<uint8_t>(capacity);
+  extents_ = room<uint8_t>(capacity);
 }
 
 void TileDecoder::level(int level, size_t n, const LevelPayloads& payloads, uint32_t kept,
                         const SplatArrays& out) {
   if (n > capacity_ - filled_ || level < 0 || level >= p_.levels) refuse("a level that the tile has no room for");
-  Here here{level, filled_, n, 0, {}, {}, {}, {}, {}, {}, {}, {}};
+  Here here{level, filled_, n, 0, 0, {}, {}, {}, {}, {}, {}};
   place(here, payloads.stages[kPosition - kOrder]);
   order(here, payloads.stages[0], kept, out.indices);
   attributes(here, payloads, out);
   harmonics(here, payloads.stages[kSh - kOrder], out.shN);
-  merge(here);
+  if (filled_ + n < capacity_) merge(here);  // Nobody asks for the neighbours of the last.
+  filled_ += n;
 }
 
 void TileDecoder::place(Here& here, Bytes payload) {
   const int depth = depth_of(box_.bits, p_.cells[static_cast<size_t>(here.level)]), up = 3 * (kDepth - depth);
-  here.cell = box_.bits - depth;
+  here.cell = box_.bits - depth, here.up = up;
   std::vector<uint64_t> coarse(codes_.size());
   for (size_t i = 0; i < coarse.size(); ++i) coarse[i] = codes_[i] >> up;
   here.codes.resize(here.n);
@@ -117,8 +121,6 @@ void TileDecoder::place(Here& here, Bytes payload) {
   if (result != PositionResult::kExact)
     refuse("position payload of " + std::to_string(payload.size) + " bytes does not hold exactly its " +
            std::to_string(here.n) + " codes: damaged or cut off");
-  here.cells.resize(3 * here.n);
-  morton_cells_cpu(here.codes.data(), here.cells.data(), here.n);
   const uint64_t middle = depth < kDepth ? uint64_t{7} << (up - 3) : 0;
   for (uint64_t& code : here.codes) code = code << up | middle;
   if (codes_.empty()) return;
@@ -141,7 +143,7 @@ void TileDecoder::place(Here& here, Bytes payload) {
 void TileDecoder::order(Here& here, Bytes payload, uint32_t kept, int32_t* indices) {
   const auto level = static_cast<size_t>(here.level);
   const int lowest = level ? p_.bounds[level - 1] + 1 : 0, highest = p_.bounds[level];
-  uint8_t* classes = classes_.data() + here.first;
+  uint8_t* classes = classes_.get() + here.first;
   ByteReader reader(payload);
   const uint64_t length = reader.varint();
   if (length > reader.left()) refuse("order: its classes end after its payload");
@@ -197,7 +199,7 @@ void TileDecoder::channel(Here& here, RansDecoder& decoder, int channel, const i
   if (!tables) refuse("a plane needs an entropy table that the splat parameters do not have");
   const bool near = !here.near.empty();
   const Predictor& predictor = p_.predictors[near][c];
-  const Prediction p{values_.data(),
+  const Prediction p{values_.get(),
                      static_cast<int64_t>(capacity_),
                      static_cast<int64_t>(here.first),
                      here.neighbours(),
@@ -206,10 +208,10 @@ void TileDecoder::channel(Here& here, RansDecoder& decoder, int channel, const i
                      kInputs[channel].count,
                      predictor.weights.data(),
                      predictor.bias.data(),
-                     classes_.data() + here.first,
+                     classes_.get() + here.first,
                      steps};
   if (!p_.model || !p_.listens(channel))
-    decode_channel(decoder, *tables, p, static_cast<int64_t>(here.n), values_.data());
+    decode_channel(decoder, *tables, p, static_cast<int64_t>(here.n), values_.get());
   else
     listened(here, decoder, channel, p, *tables);
 }
@@ -224,88 +226,99 @@ void TileDecoder::listened(Here& here, RansDecoder& decoder, int channel, const 
   const int spreads = std::min(kMaxSpreads, 80 / p_.classes);
   const LearnedKernels& kernels = learned_kernels(false);
   const SeenLevel seen{n, here.near_all.data(), here.features.data()};
-  std::vector<int32_t> base(here.n), symbols(here.n), prediction(here.n);
-  std::vector<uint8_t> contexts(here.n), flip(here.n);
+  const auto base = room<int32_t>(here.n), symbols = room<int32_t>(here.n), prediction = room<int32_t>(here.n);
+  const auto contexts = room<uint8_t>(here.n), flip = room<uint8_t>(here.n);
   if (near && headed) {
     const Network network{model_.hidden.data() + c * kHidden * kFeatures, model_.bias.data() + c * kHidden,
                           head.weights.data(), head.bias.data(), spreads};
-    kernels.predict(p, seen, network, {base.data(), contexts.data(), flip.data(), prediction.data()});
+    kernels.predict(p, seen, network, {base.get(), contexts.get(), flip.get(), prediction.get()});
   } else {
-    if (near) kernels.linear(p, seen, prediction.data());
-    predict(p, n, false, base.data(), contexts.data(), flip.data());
+    if (near) kernels.linear(p, seen, prediction.get());
+    predict(p, n, false, base.get(), contexts.get(), flip.get());
     if (headed)
-      for (uint8_t& context : contexts) context = static_cast<uint8_t>(context / kSpreads * spreads + spreads - 1);
+      for (size_t i = 0; i < here.n; ++i)
+        contexts[i] = static_cast<uint8_t>(contexts[i] / kSpreads * spreads + spreads - 1);
   }
-  if (*std::max_element(contexts.begin(), contexts.end()) >= tables.contexts)
+  if (*std::max_element(contexts.get(), contexts.get() + here.n) >= tables.contexts)
     refuse("a plane needs an entropy table that the splat parameters do not have");
-  decoder.values(tables, contexts.data(), here.n, true, symbols.data());
-  int32_t* own = values_.data() + c * capacity_ + here.first;
-  reconstruct(base.data(), flip.data(), symbols.data(), p.steps, n, false, own);
-  if (near) kernels.residuals(seen, channel, own, prediction.data(), p.steps);
+  decoder.values(tables, contexts.get(), here.n, true, symbols.get());
+  int32_t* own = values_.get() + c * capacity_ + here.first;
+  reconstruct(base.get(), flip.get(), symbols.get(), p.steps, n, false, own);
+  if (near) kernels.residuals(seen, channel, own, prediction.get(), p.steps);
 }
 
-std::vector<int64_t> TileDecoder::refine(const Here& here, Bytes payload) const {
-  uint64_t bits = 0;
-  for (const int64_t e : here.exponents) {
-    if (here.cell - e > 32) refuse("position refinement: a field of more than 32 bits");
-    bits += static_cast<uint64_t>(here.cell - e);
+// Positions, and all floats but those of SH: in blocks that stay in the nearest cache.
+void TileDecoder::finish(const Here& here, Bytes payload, const SplatArrays& out) const {
+  constexpr size_t kBlock = 128;
+  uint64_t codes[kBlock], bits = 0;
+  uint32_t cells[3 * kBlock];
+  int32_t logs[3 * kBlock], vectors[3 * kBlock];
+  int64_t exponents[3 * kBlock], world[3 * kBlock], offsets[3 * kBlock];
+  for (size_t begin = 0; begin < here.n; begin += kBlock) {
+    const size_t count = std::min(kBlock, here.n - begin), column = here.first + begin;
+    const auto n = static_cast<int64_t>(count);
+    for (size_t i = 0; i < count; ++i) codes[i] = here.codes[begin + i] >> here.up;
+    morton_cells_cpu(codes, cells, count);
+    for (size_t k = 0; k < 3; ++k) {
+      std::copy_n(here.logs.data() + k * here.n + begin, count, logs + k * count);
+      std::copy_n(values_.get() + (4 + k) * capacity_ + column, count, vectors + k * count);
+    }
+    position_exponents({p_.offset.data(), p_.classes, p_.slope.data(), p_.reach, here.cell},
+                       classes_.get() + column, logs, vectors, n, exponents, world);
+    const uint64_t at = bits;
+    for (size_t i = 0; i < 3 * count; ++i) {
+      if (here.cell - exponents[i] > 32) refuse("position refinement: a field of more than 32 bits");
+      bits += static_cast<uint64_t>(here.cell - exponents[i]);
+    }
+    if (payload.size < (bits + 7) / 8) break;
+    refine_positions(payload.data, static_cast<int64_t>(at), cells, exponents, n, here.cell, offsets);
+    dequantise_level(
+        {values_.get(), static_cast<int64_t>(capacity_), static_cast<int64_t>(column), n, logs, offsets,
+         box_.corner, std::ldexp(1.0, p_.exponent), p_.color_matrix.data(), logits().data(), kLogits},
+        {out.means + 3 * begin, out.quats + 4 * begin, out.log_scales + 3 * begin, out.opacity_logits + begin,
+         out.sh0 + 3 * begin});
   }
   if (payload.size != (bits + 7) / 8)
     refuse("position refinement: " + std::to_string(payload.size) + " bytes for " + std::to_string(bits) +
-           " bits");
+           " bits or more");
   check_unused_bits(payload, bits);
-  std::vector<int64_t> offsets(3 * here.n);
-  refine_positions(payload.data, here.cells.data(), here.exponents.data(), static_cast<int64_t>(here.n), here.cell,
-                   offsets.data());
-  return offsets;
 }
 
 // All but SH.
 void TileDecoder::attributes(Here& here, const LevelPayloads& payloads, const SplatArrays& out) {
   const auto n = static_cast<int64_t>(here.n);
   const size_t count = here.n;
-  const uint8_t* classes = classes_.data() + here.first;
+  const uint8_t* classes = classes_.get() + here.first;
   const SeenLevel seen{n, here.near_all.data(), here.features.data()};
   const bool watching = p_.model && !here.near.empty();
   if (watching) {
-    const TileArrays tile{values_.data(),
-                          logs_.data(),
-                          classes_.data(),
+    const TileArrays tile{values_.get(),
+                          logs_.get(),
+                          classes_.get(),
                           static_cast<int64_t>(capacity_),
                           static_cast<int64_t>(here.first),
                           static_cast<int32_t>(p_.curve.origin)};
     level_features(tile, here.far.data(), seen);
   }
-  const auto scale_steps = steps_of(p_.scale, classes, count), color_steps = steps_of(p_.color, classes, count);
-  const auto opacity_steps = steps_of(p_.opacity, classes, count);
-  const int32_t* const scale[] = {scale_steps.data(), scale_steps.data(), scale_steps.data()};
-  channels(here, payloads.stages[kScale - kOrder], 0, 3, scale);
+  const auto steps = room<int32_t>(3 * count);
+  const int32_t* const same[] = {steps.get(), steps.get(), steps.get()};
+  set_steps(p_.scale, classes, count, steps.get());
+  channels(here, payloads.stages[kScale - kOrder], 0, 3, same);
   here.logs.resize(3 * count);
   for (size_t k = 0; k < 3; ++k)
-    expand_scales(values_.data() + k * capacity_ + here.first, n, p_.curve, here.logs.data() + k * count);
+    expand_scales(values_.get() + k * capacity_ + here.first, n, p_.curve, here.logs.data() + k * count);
   for (size_t k = 0; k < 3 && p_.model; ++k)
-    std::copy_n(here.logs.data() + k * count, count, logs_.data() + k * capacity_ + here.first);
+    std::copy_n(here.logs.data() + k * count, count, logs_.get() + k * capacity_ + here.first);
   if (watching) shape_features(here.logs.data(), static_cast<int32_t>(p_.curve.origin), seen);
-  const int32_t* const opacity[] = {opacity_steps.data()};
-  channels(here, payloads.stages[kOpacity - kOrder], 3, 1, opacity);
-  std::vector<int32_t> turned(3 * count), vectors(3 * count);
+  set_steps(p_.opacity, classes, count, steps.get());
+  channels(here, payloads.stages[kOpacity - kOrder], 3, 1, same);
   rotation_steps({p_.rotation.data(), p_.gain.data(), p_.lift.data(), p_.curve.origin}, classes, here.logs.data(),
-                 n, turned.data());
-  const int32_t* const rotation[] = {turned.data(), turned.data() + count, turned.data() + 2 * count};
+                 n, steps.get());
+  const int32_t* const rotation[] = {steps.get(), steps.get() + count, steps.get() + 2 * count};
   channels(here, payloads.stages[kRotation - kOrder], 4, 3, rotation);
-  for (size_t k = 0; k < 3; ++k)
-    std::copy_n(values_.data() + (4 + k) * capacity_ + here.first, count, vectors.data() + k * count);
-  here.exponents.resize(3 * count);
-  std::vector<int64_t> world(3 * count);
-  position_exponents({p_.offset.data(), p_.classes, p_.slope.data(), p_.reach, here.cell}, classes,
-                     here.logs.data(), vectors.data(), n, here.exponents.data(), world.data());
-  const std::vector<int64_t> offsets = refine(here, payloads.stages[kPositionRefinement - kOrder]);
-  const int32_t* const color[] = {color_steps.data(), color_steps.data(), color_steps.data()};
-  channels(here, payloads.stages[kColour - kOrder], 7, 3, color);
-  dequantise_level({values_.data(), static_cast<int64_t>(capacity_), static_cast<int64_t>(here.first), n,
-                    here.logs.data(), offsets.data(), box_.corner, std::ldexp(1.0, p_.exponent),
-                    p_.color_matrix.data(), logits().data(), kLogits},
-                   {out.means, out.quats, out.log_scales, out.opacity_logits, out.sh0});
+  set_steps(p_.color, classes, count, steps.get());
+  channels(here, payloads.stages[kColour - kOrder], 7, 3, same);
+  finish(here, payloads.stages[kPositionRefinement - kOrder], out);
 }
 
 void TileDecoder::harmonics(Here& here, Bytes payload, float* out) {
@@ -314,8 +327,9 @@ void TileDecoder::harmonics(Here& here, Bytes payload, float* out) {
     return;
   }
   const auto n = static_cast<int64_t>(here.n), first = static_cast<int64_t>(here.first);
-  const uint8_t* classes = classes_.data() + here.first;
-  const auto steps = steps_of(p_.sh, classes, here.n);
+  const uint8_t* classes = classes_.get() + here.first;
+  const auto steps = room<int32_t>(here.n);
+  set_steps(p_.sh, classes, here.n, steps.get());
   int32_t bounds[kShiftBounds], shift[kMaxShCount] = {};
   for (int g = 0; g < kShiftBounds; ++g) bounds[g] = std::min(kShBounds[g], p_.columns);
   const RansTables* groups[kExtentGroups];
@@ -325,14 +339,14 @@ void TileDecoder::harmonics(Here& here, Bytes payload, float* out) {
   }
   if (!p_.extent_tables) refuse("a plane needs an entropy table that the splat parameters do not have");
   RansDecoder decoder(payload.data, payload.size, false);
-  decode_sh_level(decoder, *p_.extent_tables, groups,
-                  {sh_.data(), static_cast<int64_t>(capacity_), p_.columns, first, n, here.neighbours(), classes,
-                   steps.data(), extents_.data(), bounds, p_.sh_predicted ? p_.sh_weights.data() : nullptr},
-                  extents_.data() + here.first);
+  decode_sh_rows(decoder, *p_.extent_tables, groups,
+                 {nullptr, static_cast<int64_t>(capacity_), p_.columns, first, n, here.neighbours(), classes,
+                  steps.get(), extents_.get(), bounds, p_.sh_predicted ? p_.sh_weights.data() : nullptr},
+                 extents_.get() + here.first, &sh_);
   decoder.finish();
-  sh_inverse({sh_.data() + here.first, static_cast<int64_t>(capacity_), p_.columns, 3 * p_.sh_count, steps.data(),
-              shift, p_.basis.data()},
-             n, false, out);
+  sh_inverse_rows({sh_.splats.data() + here.first, extents_.get() + here.first, bounds, p_.columns,
+                   3 * p_.sh_count, steps.get(), shift, p_.basis.data()},
+                  n, false, out);
 }
 
 void TileDecoder::merge(const Here& here) {
@@ -342,7 +356,6 @@ void TileDecoder::merge(const Here& here) {
               static_cast<int64_t>(here.n), static_cast<int32_t>(here.first), codes.data(), columns.data());
   codes_.swap(codes);
   columns_.swap(columns);
-  filled_ += here.n;
 }
 
 }  // namespace scenepress

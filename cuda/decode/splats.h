@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/learned.h"
+#include "cpu/sh_rows.h"
 #include "decode/bytes.h"
 #include "decode/parameters.h"
 
@@ -49,7 +51,7 @@ class TileDecoder {
   void channels(Here& here, Bytes payload, int first, int count, const int32_t* const* steps);
   void channel(Here& here, RansDecoder& decoder, int channel, const int32_t* steps);
   void listened(Here& here, RansDecoder& decoder, int channel, const Prediction& p, const RansTables& tables);
-  std::vector<int64_t> refine(const Here& here, Bytes payload) const;
+  void finish(const Here& here, Bytes payload, const SplatArrays& out) const;
   void attributes(Here& here, const LevelPayloads& payloads, const SplatArrays& out);
   void harmonics(Here& here, Bytes payload, float* out);
   void merge(const Here& here);
@@ -58,10 +60,12 @@ class TileDecoder {
   const ContextModel& model_;
   TileBox box_;
   size_t capacity_, filled_ = 0;
-  std::vector<int32_t> values_, sh_, logs_;  // [kChannels, capacity], [columns, capacity], [3, capacity]
-  std::vector<uint8_t> classes_, extents_;   // [capacity]
-  std::vector<uint64_t> codes_;              // of what is known, sorted
-  std::vector<int32_t> columns_;             // of each of them
+  // Set level by level, and never read beyond.
+  std::unique_ptr<int32_t[]> values_, logs_;      // [kChannels, capacity], [3, capacity]
+  std::unique_ptr<uint8_t[]> classes_, extents_;  // [capacity]
+  ShRows sh_;
+  std::vector<uint64_t> codes_;   // of what is known, sorted
+  std::vector<int32_t> columns_;  // of each of them
 };
 
 }  // namespace scenepress

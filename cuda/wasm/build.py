@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import re
 import shutil
 import subprocess
 import sys
@@ -21,15 +22,16 @@ OUTPUT = ROOT / "viewers/web/decoder/dist/press.wasm"
 MODEL = ROOT / "scenepress/stages/learned_context_1.bin"
 NAMES = ("clang++", "clang++-19", "clang++-18", "clang++-17", "clang++-16", "clang++-15", "clang++-14")
 CPU = (
-    "context", "cpu_features", "crc32c", "dequantise", "learned", "learned_avx2", "learned_portable", "lossless",
-    "position", "rans", "rans_avx2", "sh_planes", "shape", "splat_levels",
+    "context", "context_simd128", "cpu_features", "crc32c", "dequantise", "learned", "learned_avx2",
+    "learned_portable", "lossless", "position", "rans", "rans_avx2", "rans_simd128", "sh_planes", "shape",
+    "splat_levels",
 )  # fmt: skip
 """Of cuda/cpu. Those for AVX2 hold nothing here but what says so."""
 FLAGS = (
     "--target=wasm32-wasi", "-std=c++17", "-O3", "-msimd128", "-mbulk-memory", "-ffp-contract=off",
     "-fno-math-errno", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fvisibility=hidden",
     "-mexec-model=reactor", "-Wall", "-Wextra", "-Wno-unused-function", "-nostdlib++", "-lc++", "-lc++abi",
-    "-Wl,--gc-sections", "-Wl,--export-dynamic",
+    "-Wl,--gc-sections",
 )  # fmt: skip
 
 
@@ -61,9 +63,12 @@ def build(output: Path, names: bool = False) -> None:
         made = Path(folder) / "wasm/context_model.inc"
         made.parent.mkdir()
         made.write_text(",".join(map(str, MODEL.read_bytes())))
+        # By name: with all that is visible the C++ library would export, and keep, what it prints with.
+        exported = re.findall(r"^SP_EXPORT .*?(sp_\w+)\(", sources[0].read_text(), re.MULTILINE)
         command = [clang, *FLAGS, "-I", str(ROOT / "cuda"), "-I", folder, "-o", str(output), *map(str, sources)]
+        command += [f"-Wl,--export={name}" for name in exported]
         if not names:
-            command.append("-Wl,--strip-all")
+            command += ["-Wl,--strip-all", "-Wl,--compress-relocations"]
         if subprocess.run(command).returncode:
             sys.exit("the module could not be built")
     data = output.read_bytes()

@@ -19,6 +19,7 @@ interface Exports {
   sp_begin(whole: number, size: number, count: number, degree: number, lossless: boolean): void;
   sp_scene(): number;
   sp_tile_count(): number;
+  sp_room(): number;
   sp_decode(place: number, data: number, size: number, out: number): void;
 }
 
@@ -53,10 +54,7 @@ export class Instance {
   private constructor(private readonly exports: Exports) {}
 
   static async of(module: WebAssembly.Module): Promise<Instance> {
-    // It asks for nothing but what the C library would print with, and never prints.
-    const imports: Record<string, Record<string, () => number>> = {};
-    for (const { module: from, name } of WebAssembly.Module.imports(module)) (imports[from] ??= {})[name] = () => 52;
-    const instance = await WebAssembly.instantiate(module, imports);
+    const instance = await WebAssembly.instantiate(module);
     const exports = instance.exports as unknown as Exports;
     exports._initialize();
     return new Instance(exports);
@@ -104,17 +102,13 @@ export class Instance {
   /** `floats` numbers of a place, and after them `count` integers. */
   decode(place: number, data: Uint8Array, floats: number, count: number): { values: Float32Array; indices: Int32Array } {
     return this.with(data, (at) => {
-      const out = this.call(() => this.exports.sp_take(4 * (floats + count)));
-      try {
-        this.call(() => this.exports.sp_decode(place, at, data.length, out));
-        const { buffer } = this.exports.memory;
-        return {
-          values: new Float32Array(buffer, out, floats).slice(),
-          indices: new Int32Array(buffer, out + 4 * floats, count).slice(),
-        };
-      } finally {
-        this.exports.sp_give_back(out);
-      }
+      const out = this.exports.sp_room();
+      this.call(() => this.exports.sp_decode(place, at, data.length, out));
+      const { buffer } = this.exports.memory;
+      return {
+        values: new Float32Array(buffer.slice(out, out + 4 * floats)),
+        indices: new Int32Array(buffer.slice(out + 4 * floats, out + 4 * (floats + count))),
+      };
     });
   }
 
