@@ -39,14 +39,19 @@ def load(path: Path, drop_invalid: bool = False, *, refuse: bool = False) -> Spl
     return scene_ops.drop_invalid(scene)
 
 
+def read_cameras(path: Path, width: int | None = None) -> list[Camera]:
+    """The cameras of a file, in its own axes; at least one."""
+    from scenepress import cameras
+
+    found = list(cameras.read_cameras(path, width))
+    if not found:
+        raise FormatError(f"{path}: holds no camera")
+    return found
+
+
 def read_cameras_of(path: Path, scene: Splats, width: int | None = None) -> list[Camera]:
     """The cameras of a file, in the axes of the scene."""
-    from scenepress.cameras import read_cameras
-
-    cameras = list(read_cameras(path, width))
-    if not cameras:
-        raise FormatError(f"{path}: holds no camera")
-    cameras = [api.camera_in_axes(camera, scene.axes) for camera in cameras]
+    cameras = [api.camera_in_axes(camera, scene.axes) for camera in read_cameras(path, width)]
     try:
         api.require_seen(scene, cameras)
     except ValueError as error:

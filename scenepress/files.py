@@ -1,10 +1,11 @@
-"""Writing files so that they appear whole or not at all, and sizes for people."""
+"""Writing files and folders so that they appear whole or not at all, and sizes for people."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +68,7 @@ def _whole_file(path: PathLike) -> Iterator[BinaryIO]:
         with open(target, "wb") as stream:
             yield stream
         return
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.part")
+    temporary = _beside(target)
     try:
         with open(temporary, "xb") as stream:
             yield stream
@@ -77,6 +78,33 @@ def _whole_file(path: PathLike) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno and error.filename == str(temporary):
             raise OSError(error.errno, error.strerror, str(path)) from None  # The name the user knows.
         raise
+
+
+@contextlib.contextmanager
+def whole_folder(path: PathLike) -> Iterator[Path]:
+    """Make a folder beside `path` to fill; it takes that name once all went well.
+
+    An error or an interrupt leaves neither. `path` must not exist, or be an empty folder.
+
+    Raises:
+        OSError: the folder cannot be made, or `path` holds something.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _beside(target)
+    with named(path):
+        try:
+            temporary.mkdir()
+            yield temporary
+            if target.exists():
+                target.rmdir()
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A name for what will be `target`: hidden, and nobody else's."""
+    return target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.part")
 
 
 def write_whole(path: PathLike, data: bytes | bytearray | memoryview | str) -> None:

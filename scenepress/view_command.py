@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenepress import checks, cli
-from scenepress.cameras import read_cameras
 from scenepress.cli import UsageError
-from scenepress.errors import FormatError
 from scenepress.scene import Camera
 from scenepress.viewers.export import export, require_new
 from scenepress.viewers.server import LOOPBACK, Server
@@ -52,12 +50,7 @@ def view(command: cli.View) -> None:
 
 
 def _cameras(path: Path | None) -> Sequence[Camera]:
-    if path is None:
-        return ()
-    cameras = read_cameras(path)
-    if not cameras:
-        raise FormatError(f"{path}: holds no camera")
-    return cameras
+    return () if path is None else checks.read_cameras(path)
 
 
 def _names(sources: Sequence[Path]) -> str:

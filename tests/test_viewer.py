@@ -133,6 +133,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> dict[str
             {
                 "name": "conformance", "kind": "conformance", "url": f"{tree}/tests/web/page.html",
                 "streams": streams, "decoder": "/viewers/web/decoder/dist/index.js",
+                "hashes": "/tests/web/hashes.mjs",
             },
         ]  # fmt: skip
         assert url

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from scenepress.files import PathLike, named
+from scenepress.files import PathLike, whole_folder
 from scenepress.scene import Camera
 from scenepress.viewers import scenes
 
@@ -27,23 +26,14 @@ def export(files: Sequence[PathLike], folder: PathLike, *, cameras: Sequence[Cam
         FormatError, BitstreamError, OSError: a scene cannot be read, or the folder cannot be written.
         FileNotFoundError: the viewer is not built.
     """
-    target = Path(os.path.realpath(folder))
     require_new(folder)
     app = scenes.app_files()
     held = [scenes.shown(path) for path in files]
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.part")
-    with named(folder):
-        try:
-            temporary.mkdir()
-            for name, path in app.items():
-                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, temporary / name)
-            _add_scenes(temporary, held, cameras)
-            if target.exists():
-                target.rmdir()
-            temporary.rename(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(folder) as made:
+        for name, path in app.items():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, made / name)
+        _add_scenes(made, held, cameras)
 
 
 def require_new(folder: PathLike) -> None:

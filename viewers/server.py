@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import re
@@ -47,9 +48,15 @@ class Resource:
     def tag(self) -> str:
         """Changes with the content."""
         if isinstance(self.content, bytes):
-            return f'"{hashlib.blake2b(self.content, digest_size=12).hexdigest()}"'
+            return self._digest
         about = self.content.stat()
         return f'"{about.st_mtime_ns:x}-{about.st_size:x}"'
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        assert isinstance(self.content, bytes)
+        # Once: a scene comes in many ranges, each with its tag.
+        return f'"{hashlib.blake2b(self.content, digest_size=12).hexdigest()}"'
 
 
 class Server:

@@ -301,14 +301,12 @@ std::vector<Words> read_columns(Bytes payload, uint32_t count, int sh_count) {
   Reader planes({rest.data, static_cast<size_t>(length)}, rest.from(static_cast<size_t>(length)));
   for (Group& group : groups)
     if (group.dictionary) planes.dictionary(group);
-  const auto total = static_cast<size_t>(plain + 3 * sh_count);
+  const auto alone = static_cast<size_t>(plain), total = alone + 3 * static_cast<size_t>(sh_count);
   std::vector<Words> columns(total);
   std::vector<Tokens> seen(total);
   for (size_t c = 0; c < total; ++c) {
-    const size_t after = c < static_cast<size_t>(plain) ? 0 : c - static_cast<size_t>(plain);
-    const Group& group =
-        groups[after || c >= static_cast<size_t>(plain) ? static_cast<size_t>(plain) + after % 3 : c];
-    columns[c] = planes.column(group, after / 3, count, seen);
+    const bool sh = c >= alone;
+    columns[c] = planes.column(groups[sh ? alone + (c - alone) % 3 : c], sh ? (c - alone) / 3 : 0, count, seen);
   }
   planes.finish();
   if (completes) join_rotations(columns);

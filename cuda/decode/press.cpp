@@ -10,8 +10,6 @@ namespace {
 
 constexpr uint64_t kFreeCount = 1 << 20, kCountPerByte = 64;
 
-int degree_of(int sh_count) { return sh_count == 15 ? 3 : sh_count == 8 ? 2 : sh_count == 3 ? 1 : 0; }
-
 std::string where(const Place& place) {
   return "level " + std::to_string(place.level) + ", tile " + std::to_string(place.tile);
 }
@@ -75,7 +73,7 @@ void Press::begin(Bytes whole, uint32_t count, int sh_degree, bool lossless) {
   parameters_ =
       std::make_unique<SplatParameters>(read_parameters(whole_chunk(whole, kSplatParameters, &elements)));
   if (elements != 1) refuse("splat parameters: " + std::to_string(elements) + " elements, not one");
-  if (degree_of(parameters_->sh_count) != sh_degree)
+  if (parameters_->sh_count != sh_count_)
     refuse("SH degree " + std::to_string(sh_degree) + " in the metadata, " +
            std::to_string(parameters_->sh_count) + " coefficients in the parameters");
   const Bytes tiles = whole_chunk(whole, kTiles, &elements);

@@ -112,16 +112,19 @@ SP_EXPORT const double* sp_metadata(const uint8_t* whole, size_t size) {
 
 SP_EXPORT void sp_begin(const uint8_t* whole, size_t size, uint32_t count, int sh_degree, bool lossless) {
   press->begin({whole, size}, count, sh_degree, lossless);
+}
+
+// Where to let a place be decoded to: large enough for every one. Taken when first asked for: some only look.
+SP_EXPORT float* sp_room() {
+  if (room) return room.get();
   uint64_t most = 0;
   for (const scenepress::Place& place : press->places()) most = std::max<uint64_t>(most, place.count);
   const uint64_t bytes = 4 * (15 + 3 * static_cast<uint64_t>(press->sh_count())) * most;
   if (bytes > INT32_MAX) scenepress::out_of_memory();  // Before it is cut to the 32 bits of an address.
   room.reset(static_cast<float*>(std::malloc(static_cast<size_t>(bytes))));
-  if (most && !room) scenepress::out_of_memory();
+  if (!room) scenepress::out_of_memory();
+  return room.get();
 }
-
-// Where to let a place be decoded to: large enough for every one.
-SP_EXPORT float* sp_room() { return room.get(); }
 
 // SH coefficients a channel, whether source indices come along; then of every tile its corner and edge in scene
 // units.

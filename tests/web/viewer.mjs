@@ -18,8 +18,8 @@ const browser = await chromium.launch({
 
 const assets = (page) =>
   page.evaluate(() =>
-    window.scenepress.assets.map(({ name, state, message, loaded, count, levels, fileBytes, fetchedBytes, firstBytes }) => ({
-      name, state, message, loaded, count, levels, fileBytes, fetchedBytes, firstBytes,
+    window.scenepress.assets.map(({ name, state, message, loaded, count, levels, fileBytes, fetchedBytes }) => ({
+      name, state, message, loaded, count, levels, fileBytes, fetchedBytes,
     })),
   );
 
@@ -193,39 +193,16 @@ const KINDS = {
     return { text: await page.locator("#empty").innerText() };
   },
 
-  // The decoder alone, in the page: SHA-256 of every array of every stream, as decode.mjs gives them.
-  async conformance(page, { streams, decoder }) {
+  // The decoder alone, in the page: as decode.mjs.
+  async conformance(page, { streams, decoder, hashes }) {
     return page.evaluate(
-      async ({ streams, decoder }) => {
-        const { open } = await import(decoder);
-        const widths = { means: 3, quats: 4, logScales: 3, opacityLogits: 1, sh0: 3 };
-        const hex = async (array) =>
-          [...new Uint8Array(await crypto.subtle.digest("SHA-256", array))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+      async ({ streams, decoder, hashes }) => {
+        const [{ open }, { hashesOf }] = await Promise.all([import(decoder), import(hashes)]);
         const results = [];
-        for (const url of streams) {
-          try {
-            const file = await open(url);
-            const { count } = file.metadata;
-            const all = { ...widths, shN: 3 * file.shCount };
-            const whole = Object.fromEntries(Object.entries(all).map(([name, width]) => [name, new Uint32Array(width * count)]));
-            let at = 0;
-            for await (const { splats, indices } of file.parts()) {
-              for (const [name, width] of Object.entries(all)) {
-                const words = new Uint32Array(splats[name].buffer, splats[name].byteOffset, splats[name].length);
-                if (!indices) whole[name].set(words, width * at);
-                else indices.forEach((row, i) => whole[name].set(words.subarray(width * i, width * (i + 1)), width * row));
-              }
-              at += splats.count;
-            }
-            if (file.truncated) throw new Error("file cut short");
-            results.push({ count: at, hashes: await Promise.all(Object.values(whole).map(hex)) });
-          } catch (error) {
-            results.push({ error: error.message, name: error.name });
-          }
-        }
+        for (const url of streams) results.push(await hashesOf(open, url));
         return { results };
       },
-      { streams, decoder },
+      { streams, decoder, hashes },
     );
   },
 };

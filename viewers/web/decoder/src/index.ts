@@ -238,7 +238,7 @@ export async function open<T = Splats>(source: Source, options: OpenOptions<T> =
   const contents = contentsOf(instance, metadata, fileLength);
   const beginning: Beginning = { module, front, whole, ...contents };
   // Without a pool T is Splats, which the compiler cannot know.
-  const backend = pool ? await pool.begin(beginning) : (new Here(instance, contents) as unknown as Backend<T>);
+  const backend = pool ? pool.begin(beginning) : (new Here(instance, contents) as unknown as Backend<T>);
   return new PressFile(reader, backend, contents);
 }
 

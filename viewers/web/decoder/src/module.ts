@@ -102,7 +102,7 @@ export class Instance {
   /** `floats` numbers of a place, and after them `count` integers. */
   decode(place: number, data: Uint8Array, floats: number, count: number): { values: Float32Array; indices: Int32Array } {
     return this.with(data, (at) => {
-      const out = this.exports.sp_room();
+      const out = this.call(() => this.exports.sp_room());
       this.call(() => this.exports.sp_decode(place, at, data.length, out));
       const { buffer } = this.exports.memory;
       return {

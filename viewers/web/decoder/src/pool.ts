@@ -34,19 +34,23 @@ export class Pool<T = Splats> {
   }
 
   /** @internal */
-  async begin(beginning: Beginning): Promise<Backend<T>> {
+  begin(beginning: Beginning): Backend<T> {
     const file = this.files++;
-    await Promise.all(this.lanes.map((lane) => lane.ask({ kind: "open", file, beginning })));
     const { lanes } = this;
+    // Lanes that no tile falls to never hear of the file.
+    const opened = new Map<Lane, Promise<unknown>>();
     return {
       ahead: LANE * lanes.length,
-      decode(number: number, place: Place, bytes: Uint8Array) {
+      async decode(number: number, place: Place, bytes: Uint8Array) {
         const own = bytes.slice(); // The run of bytes it was cut from serves other places too.
         const lane = lanes[place.tile % lanes.length]!;
-        return lane.ask({ kind: "decode", file, number, place, bytes: own }, [own.buffer]) as Promise<Part<T>>;
+        let open = opened.get(lane);
+        if (!open) opened.set(lane, (open = lane.ask({ kind: "open", file, beginning })));
+        await open;
+        return (await lane.ask({ kind: "decode", file, number, place, bytes: own }, [own.buffer])) as Part<T>;
       },
       close() {
-        for (const lane of lanes) void lane.ask({ kind: "close", file }).catch(() => undefined);
+        for (const lane of opened.keys()) void lane.ask({ kind: "close", file }).catch(() => undefined);
       },
     };
   }

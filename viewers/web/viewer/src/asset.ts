@@ -50,8 +50,6 @@ export interface Asset {
   decodeMilliseconds: number;
   /** Of the first pieces, to place a camera by. */
   sample: Float32Array;
-  /** Bytes fetched when the first splats came. */
-  firstBytes: number | undefined;
 }
 
 export interface Loading {
@@ -85,7 +83,6 @@ export function emptyAsset(name: string): Asset {
     loaded: 0,
     decodeMilliseconds: 0,
     sample: new Float32Array(0),
-    firstBytes: undefined,
   };
 }
 
@@ -130,7 +127,6 @@ function add(asset: Asset, { place, splats, milliseconds }: Part<Packed>): void 
   asset.pieces.push({ level: place.level, count: splats.count, splats: held });
   asset.loaded += splats.count;
   asset.decodeMilliseconds += milliseconds;
-  asset.firstBytes ??= asset.fetchedBytes;
   if (place.level === 0) {
     const both = new Float32Array(asset.sample.length + splats.sample.length);
     both.set(asset.sample);
