@@ -231,6 +231,18 @@ TABLES = (
            number("read_s", "read s", 3), number("read_s_per_500_MB", "read s per 500 MB", 2),
            number("target_s_per_500_MB", "target", 1), LOAD),
           Goal("read_s_per_500_MB", "target_s_per_500_MB", at_most=True)),
+    Table("Web decoder", "web_decoder",
+          "In Node, one thread, median of 9 after 9. Memory: that of the module and of all that it decoded, over"
+          " the latter. First: share of the bytes up to the end of the first tile of the first level. Size: module"
+          " and JavaScript, gzipped; at most 250,000 bytes. Native: `scenepress.decompress()` of these bytes, all"
+          " threads.",
+          lambda _: True, ("scene", "preset", "learned"),
+          (text("scene"), text("preset"), text("learned"), number("splats", "splats", 0),
+           number("splats_per_s", "splats/s", 0), number("target_per_s", "target", 0),
+           number("decode_iqr_s", "IQR s", 4), number("memory_ratio", "memory", 2),
+           number("first_share", "first", 3), number("gzipped_bytes", "size", 0),
+           number("native_s", "native s", 3), LOAD),
+          Goal("splats_per_s", "target_per_s", at_most=False)),
     Table("Start of the command line", "startup", "`scenepress --help`.", lambda _: True, (),
           (number("help_s", "s", 3), number("help_cpu_s", "CPU s", 3), number("limit_s", "limit", 1)),
           Goal("help_s", "limit_s", at_most=True)),
