@@ -243,6 +243,24 @@ TABLES = (
            number("first_share", "first", 3), number("gzipped_bytes", "size", 0),
            number("native_s", "native s", 3), LOAD),
           Goal("splats_per_s", "target_per_s", at_most=False)),
+    Table("Loading in the browser", "web_loading",
+          "One scene in headless Chromium, each decoder in one worker; median of 9 after one. press: floats, as"
+          " other programs take them; press, packed: as the viewer's worker hands them to Spark, which is what"
+          " Spark's own loaders do. Splats are those of the file, which for .press may be fewer than the scene's.",
+          lambda line: not str(line["loader"]).startswith("viewer"), ("scene", "loader", "preset", "learned"),
+          (text("scene"), text("loader"), text("preset"), text("learned"), number("bytes", "bytes", 0),
+           number("splats", "splats", 0), number("load_s", "s", 3), number("splats_per_s", "splats/s", 0),
+           number("target_per_s", "target", 0), LOAD),
+          Goal("splats_per_s", "target_per_s", at_most=False)),
+    Table("The viewer's thread while it loads", "web_loading",
+          "The longest task of the page's own thread from the first bytes of the scene to its last level, in headless"
+          " Chromium with software WebGL, which holds the thread until a frame is drawn: so once with and once"
+          " without frames. Seconds are from the start of the page.",
+          lambda line: str(line["loader"]).startswith("viewer"), ("scene", "loader", "preset", "learned"),
+          (text("scene"), text("loader"), text("preset"), text("learned"), number("load_s", "s", 2),
+           number("longest_task_ms", "longest task ms", 0), number("target_task_ms", "target", 0),
+           number("long_tasks", "tasks over 50 ms", 0), LOAD),
+          Goal("longest_task_ms", "target_task_ms", at_most=True)),
     Table("Start of the command line", "startup", "`scenepress --help`.", lambda _: True, (),
           (number("help_s", "s", 3), number("help_cpu_s", "CPU s", 3), number("limit_s", "limit", 1)),
           Goal("help_s", "limit_s", at_most=True)),

@@ -4,15 +4,17 @@
  *     const file = await open("scene.press");
  *     for await (const part of file.parts()) show(part);
  */
-import { type Backend, type Beginning, Here } from "./backend.js";
+import { type Backend, Here } from "./backend.js";
+import type { Chunk, Contents, Tile } from "./contents.js";
 import { PressError } from "./errors.js";
-import { type Metadata, parseMetadata } from "./metadata.js";
-import { Instance, moduleOf } from "./module.js";
+import type { Metadata } from "./metadata.js";
+import { moduleOf } from "./module.js";
 import type { Pool } from "./pool.js";
 import { Queue } from "./queue.js";
 import { readExactly, type RangeReader, readerOf, type Source, withStart } from "./source.js";
 import type { Part, Place, Splats } from "./splats.js";
 
+export type { Chunk, Tile } from "./contents.js";
 export { PressError } from "./errors.js";
 export type { Metadata, Quality } from "./metadata.js";
 export { Pool } from "./pool.js";
@@ -37,42 +39,12 @@ export interface OpenOptions<T = Splats> {
   pool?: Pool<T>;
 }
 
-/** A cube of the scene, in scene units. */
-export interface Tile {
-  corner: [number, number, number];
-  size: number;
-}
-
-/** One chunk of the file, for statistics. */
-export interface Chunk {
-  stage: number;
-  level: number;
-  tile: number;
-  count: number;
-  offset: number;
-  length: number;
-}
-
 export interface PartsOptions {
   signal?: AbortSignal;
   /** How many levels; all if not given. */
   levels?: number;
   /** Asked before each level: its nearest tiles come first. */
   near?: () => readonly [number, number, number] | undefined;
-}
-
-/** What is known of a file once its front has been read. */
-interface Contents {
-  metadata: Metadata;
-  /** Bytes of the whole file. */
-  fileLength: number;
-  tiles: readonly Tile[];
-  /** In the order of the file. */
-  places: readonly Place[];
-  chunks: readonly Chunk[];
-  /** SH coefficients a channel, beyond the constant one: 0, 3, 8 or 15. */
-  shCount: number;
-  keepsOrder: boolean;
 }
 
 /** A file whose front has been read and checked. */
@@ -223,40 +195,21 @@ export async function open<T = Splats>(source: Source, options: OpenOptions<T> =
   const { signal, pool } = options;
   let reader = readerOf(source);
   const [module, first] = await Promise.all([moduleOf(options.wasm), reader.read(0, FIRST_READ, signal)]);
-  const instance = await Instance.of(module);
-  reader = withStart(reader, first);
-  const length = instance.frontLength(first.subarray(0, HEADER_LENGTH));
-  const front = await reader.read(0, length, signal);
-  instance.open(front);
-  const { fileLength, wholeOffset, wholeLength } = instance.layout();
-  if (reader.size !== undefined && reader.size > fileLength) {
-    throw new PressError(`${reader.size - fileLength} bytes follow the end of the file at byte ${fileLength}`);
-  }
-  const whole = await readExactly(reader, wholeOffset, wholeLength, signal);
-  const metadata = parseMetadata(instance.metadata(whole));
-  instance.begin(whole, metadata);
-  const contents = contentsOf(instance, metadata, fileLength);
-  const beginning: Beginning = { module, front, whole, ...contents };
   // Without a pool T is Splats, which the compiler cannot know.
-  const backend = pool ? pool.begin(beginning) : (new Here(instance, contents) as unknown as Backend<T>);
-  return new PressFile(reader, backend, contents);
-}
-
-function contentsOf(instance: Instance, metadata: Metadata, fileLength: number): Contents {
-  const [shCount = 0, kept = 0, ...boxes] = instance.scene();
-  const tiles = rowsOf(boxes, 4).map(([x, y, z, size]) => ({ corner: [x, y, z], size }) as Tile);
-  const places = rowsOf(instance.places(), 5).map(
-    ([level, tile, count, offset, length]) => ({ level, tile, count, offset, length }) as Place,
-  );
-  const chunks = rowsOf(instance.chunks(), 6).map(
-    ([stage, level, tile, count, offset, length]) => ({ stage, level, tile, count, offset, length }) as Chunk,
-  );
-  return { metadata, fileLength, tiles, places, chunks, shCount, keepsOrder: kept !== 0 };
-}
-
-function rowsOf(values: ArrayLike<number>, width: number): number[][] {
-  const all = Array.from(values);
-  return Array.from({ length: all.length / width }, (_, i) => all.slice(width * i, width * (i + 1)));
+  const backend = pool ? pool.file(module) : ((await Here.of(module)) as unknown as Backend<T>);
+  try {
+    reader = withStart(reader, first);
+    const front = await reader.read(0, await backend.frontLength(first.subarray(0, HEADER_LENGTH)), signal);
+    const { fileLength, wholeOffset, wholeLength } = await backend.open(front);
+    if (reader.size !== undefined && reader.size > fileLength) {
+      throw new PressError(`${reader.size - fileLength} bytes follow the end of the file at byte ${fileLength}`);
+    }
+    const contents = await backend.begin(await readExactly(reader, wholeOffset, wholeLength, signal));
+    return new PressFile(reader, backend, contents);
+  } catch (error) {
+    backend.close();
+    throw error;
+  }
 }
 
 function distanceOf(tile: Tile, point: readonly [number, number, number]): number {

@@ -1,4 +1,5 @@
-import type { Backend, Beginning } from "./backend.js";
+import type { Backend, Layout } from "./backend.js";
+import type { Contents } from "./contents.js";
 import { PressError } from "./errors.js";
 import type { Answer, Question } from "./worker.js";
 import type { Part, Place, Splats } from "./splats.js";
@@ -34,30 +35,81 @@ export class Pool<T = Splats> {
   }
 
   /** @internal */
-  begin(beginning: Beginning): Backend<T> {
-    const file = this.files++;
-    const { lanes } = this;
-    // Lanes that no tile falls to never hear of the file.
-    const opened = new Map<Lane, Promise<unknown>>();
-    return {
-      ahead: LANE * lanes.length,
-      async decode(number: number, place: Place, bytes: Uint8Array) {
-        const own = bytes.slice(); // The run of bytes it was cut from serves other places too.
-        const lane = lanes[place.tile % lanes.length]!;
-        let open = opened.get(lane);
-        if (!open) opened.set(lane, (open = lane.ask({ kind: "open", file, beginning })));
-        await open;
-        return (await lane.ask({ kind: "decode", file, number, place, bytes: own }, [own.buffer])) as Part<T>;
-      },
-      close() {
-        for (const lane of opened.keys()) void lane.ask({ kind: "close", file }).catch(() => undefined);
-      },
-    };
+  file(module: WebAssembly.Module): Backend<T> {
+    return new Pooled(this.lanes, this.files++, module);
   }
 
   /** Ends the workers. What is under way fails. */
   dispose(): void {
     for (const lane of this.lanes) lane.end(new PressError("the pool was disposed of"));
+  }
+}
+
+/** A file whose front one worker reads; the others follow when a tile falls to them. */
+class Pooled<T> implements Backend<T> {
+  readonly ahead: number;
+  private readonly opened = new Map<Lane, Promise<unknown>>();
+  private readonly first: Lane;
+  private front = new Uint8Array(0);
+  private whole = new Uint8Array(0);
+
+  constructor(
+    private readonly lanes: readonly Lane[],
+    private readonly file: number,
+    private readonly module: WebAssembly.Module,
+  ) {
+    this.ahead = LANE * lanes.length;
+    this.first = this.laneOf(0);
+    const made = this.first.ask({ kind: "make", file, module });
+    made.catch(() => undefined); // Told by the first step, if there is one.
+    this.opened.set(this.first, made);
+  }
+
+  async frontLength(bytes: Uint8Array): Promise<number> {
+    return (await this.step("frontLength", bytes)) as number;
+  }
+
+  async open(front: Uint8Array): Promise<Layout> {
+    this.front = front.slice();
+    return (await this.step("open", this.front)) as Layout;
+  }
+
+  async begin(whole: Uint8Array): Promise<Contents> {
+    this.whole = whole.slice();
+    return (await this.step("begin", this.whole)) as Contents;
+  }
+
+  async decode(number: number, place: Place, bytes: Uint8Array): Promise<Part<T>> {
+    const { file } = this;
+    const own = bytes.slice(); // The run of bytes it was cut from serves other places too.
+    const lane = this.laneOf(place.tile);
+    let open = this.opened.get(lane);
+    if (!open) this.opened.set(lane, (open = this.follow(lane)));
+    await open;
+    return (await lane.ask({ kind: "decode", file, number, place, bytes: own }, [own.buffer])) as Part<T>;
+  }
+
+  close(): void {
+    for (const lane of this.opened.keys()) void lane.ask({ kind: "close", file: this.file }).catch(() => undefined);
+  }
+
+  /** Small files of one tile fall to different workers. */
+  private laneOf(tile: number): Lane {
+    return this.lanes[(this.file + tile) % this.lanes.length]!;
+  }
+
+  private async step(kind: "frontLength" | "open" | "begin", bytes: Uint8Array): Promise<unknown> {
+    await this.opened.get(this.first);
+    return this.first.ask({ kind, file: this.file, bytes });
+  }
+
+  private async follow(lane: Lane): Promise<void> {
+    const { file, module } = this;
+    await Promise.all([
+      lane.ask({ kind: "make", file, module }),
+      lane.ask({ kind: "open", file, bytes: this.front }),
+      lane.ask({ kind: "begin", file, bytes: this.whole }),
+    ]);
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a worker of a Pool runs. */
-import { type Beginning, Here } from "./backend.js";
+import { Decoder } from "./backend.js";
 import { PressError } from "./errors.js";
 import type { Part, Place, Splats } from "./splats.js";
 
@@ -7,7 +7,8 @@ export type { Part, Place, Splats } from "./splats.js";
 
 /** @internal */
 export type Question =
-  | { kind: "open"; file: number; beginning: Beginning }
+  | { kind: "make"; file: number; module: WebAssembly.Module }
+  | { kind: "frontLength" | "open" | "begin"; file: number; bytes: Uint8Array }
   | { kind: "decode"; file: number; number: number; place: Place; bytes: Uint8Array }
   | { kind: "close"; file: number };
 
@@ -28,19 +29,23 @@ export interface Made<T> {
 
 /** Answers a Pool. make: what the other side gets for the splats of each part; the splats themselves if not given. */
 export function serve<T = Splats>(make?: (part: Part) => Made<T>): void {
-  const files = new Map<number, Here>();
+  const files = new Map<number, Promise<Decoder>>();
   const answer = async (question: Question): Promise<Made<unknown>> => {
-    if (question.kind === "close") files.delete(question.file);
-    else if (question.kind === "open") files.set(question.file, await Here.of(question.beginning));
-    else {
-      const file = files.get(question.file);
-      if (!file) throw new Error("the file has been closed");
-      const part = file.decodeNow(question.number, question.place, question.bytes);
-      const made = make ? make(part) : { value: part.splats, transfer: [part.splats.means.buffer] };
-      const transfer = part.indices ? [...made.transfer, part.indices.buffer] : made.transfer;
-      return { value: { ...part, splats: made.value }, transfer };
+    const { kind, file } = question;
+    if (kind === "close") files.delete(file);
+    if (kind === "make") {
+      const made = Decoder.of(question.module);
+      files.set(file, made);
+      await made;
     }
-    return { value: undefined, transfer: [] };
+    if (kind === "make" || kind === "close") return { value: undefined, transfer: [] };
+    const decoder = await files.get(file);
+    if (!decoder) throw new Error("the file has been closed");
+    if (kind !== "decode") return { value: decoder[kind](question.bytes), transfer: [] };
+    const part = decoder.decode(question.number, question.place, question.bytes);
+    const made = make ? make(part) : { value: part.splats, transfer: [part.splats.means.buffer] };
+    const transfer = part.indices ? [...made.transfer, part.indices.buffer] : made.transfer;
+    return { value: { ...part, splats: made.value }, transfer };
   };
   const scope = globalThis as unknown as Worker;
   scope.onmessage = async ({ data: { call, question } }: MessageEvent<{ call: number; question: Question }>) => {

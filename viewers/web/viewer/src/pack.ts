@@ -3,6 +3,7 @@ import type { Splats } from "@scenepress/decoder";
 
 /** Texels in a row of Spark's textures, each one splat. */
 const WIDTH = 2048;
+const ANGLES = 4095 / Math.PI;
 const SH_C0 = 0.28209479177387814;
 /** Splats of a part that are kept as floats, to place the first camera by. */
 const SAMPLE = 4096;
@@ -34,33 +35,36 @@ export function toHalf(value: number): number {
   return sign | Math.round(Math.abs(floats[0]!) * 2 ** 24); // Below the normal numbers all are multiples of one.
 }
 
-/** Three numbers as 8 bits each, with signs, over the power of two that holds them all. */
-export function packTriple(r: number, g: number, b: number): number {
-  const ar = Math.abs(r), ag = Math.abs(g), ab = Math.abs(b);
-  const most = Math.max(ar, ag, ab);
-  if (!(most > 2 ** -16)) return 0;
-  floats[0] = most;
-  const word = bits[0]!;
-  // The next power of two, unless it is one.
-  const exponent = Math.min((word >>> 23) - 127 + (word & 0x7fffff ? 1 : 0), 16);
-  const biased = Math.max(exponent + 15, 0);
-  const scale = 255 * 2 ** (15 - biased);
-  const limit = 255;
+/** 255 over the power of two that a biased exponent stands for. */
+const SCALES = Float64Array.from({ length: 32 }, (_, biased) => 255 * 2 ** (15 - biased));
+const ABSOLUTE = 0x7fffffff;
+/** Of 2 ** -16, up to which a triple counts as nothing, and of infinity. */
+const LEAST = 0x37800000, INFINITE = 0x7f800000;
+
+/** Three numbers from `at` on as 8 bits each, with signs, over the power of two that holds them all. words: the same
+ * memory; of numbers without signs the larger one has the larger word. */
+export function packTriple(values: Float32Array, words: Uint32Array, at: number): number {
+  const r = words[at]!, g = words[at + 1]!, b = words[at + 2]!;
+  const most = Math.max(r & ABSOLUTE, g & ABSOLUTE, b & ABSOLUTE);
+  if (most <= LEAST || most > INFINITE) return 0;
+  // The next power of two, unless it is one; 2 ** -15 to 2 ** 16.
+  const biased = Math.min(Math.max(((most + 0x7fffff) >>> 23) - 112, 0), 31);
+  const scale = SCALES[biased]!;
   return (
-    (Math.min(Math.round(ar * scale), limit) |
-      (Math.min(Math.round(ag * scale), limit) << 8) |
-      (Math.min(Math.round(ab * scale), limit) << 16) |
-      (biased << 27) |
-      (r < 0 ? 1 << 24 : 0) |
-      (g < 0 ? 1 << 25 : 0) |
-      (b < 0 ? 1 << 26 : 0)) >>>
+    (Math.min(Math.abs(values[at]!) * scale + 0.5, 255) |
+      (Math.min(Math.abs(values[at + 1]!) * scale + 0.5, 255) << 8) |
+      (Math.min(Math.abs(values[at + 2]!) * scale + 0.5, 255) << 16) |
+      ((r >>> 31) << 24) |
+      ((g >>> 31) << 25) |
+      ((b >>> 31) << 26) |
+      (biased << 27)) >>>
     0
   );
 }
 
 /** A rotation as the octahedron's coordinates of its axis, 10 bits each, and its angle in 12. */
 export function packRotation(w: number, x: number, y: number, z: number): number {
-  const length = Math.hypot(w, x, y, z);
+  const length = Math.sqrt(w * w + x * x + y * y + z * z);
   if (!(length > 0)) return (512 << 10) | 512;
   const sign = (w < 0 ? -1 : 1) / length;
   const angle = 2 * Math.acos(Math.min(1, w * sign));
@@ -72,8 +76,7 @@ export function packRotation(w: number, x: number, y: number, z: number): number
     u = (1 - Math.abs(v)) * (u >= 0 ? 1 : -1);
     v = (1 - Math.abs(old)) * (v >= 0 ? 1 : -1);
   }
-  const quantised = (t: number) => Math.round((t * 0.5 + 0.5) * 1023);
-  return ((Math.round((angle * 4095) / Math.PI) << 20) | (quantised(v) << 10) | quantised(u)) >>> 0;
+  return (((angle * ANGLES + 0.5) << 20) | ((v * 511.5 + 512) << 10) | (u * 511.5 + 512)) >>> 0;
 }
 
 /** Packs a part. Splats with anything that is no number, or no rotation, are hidden. */
@@ -111,14 +114,12 @@ function packForm({ count, means, quats, logScales, opacityLogits, sh0 }: Splats
 
 /** Spark's places of the coefficients: 3 of degree 1 and the first of degree 2, then the rest; 4 and 3 of degree 3. */
 function packHarmonics(shN: Float32Array, count: number, width: number, textures: readonly Uint32Array[]): void {
-  for (let k = 0; k < width; ++k) {
-    const slot = k;
-    const texture = textures[slot >> 2]!;
-    for (let i = 0; i < count; ++i) {
-      const at = 3 * (i * width + k);
-      texture[4 * i + (slot & 3)] = packTriple(shN[at]!, shN[at + 1]!, shN[at + 2]!);
-    }
-  }
+  const words = new Uint32Array(shN.buffer, shN.byteOffset, shN.length);
+  textures.forEach((texture, number) => {
+    const first = 4 * number, used = Math.min(4, width - first);
+    for (let i = 0; i < count; ++i)
+      for (let k = 0; k < used; ++k) texture[4 * i + k] = packTriple(shN, words, 3 * (i * width + first + k));
+  });
 }
 
 function sampleOf({ count, means, logScales, opacityLogits }: Splats): Float32Array {

@@ -1,0 +1,3 @@
+import { serve } from "/decoder/worker.js";
+
+serve();
