@@ -253,9 +253,9 @@ TABLES = (
            number("target_per_s", "target", 0), LOAD),
           Goal("splats_per_s", "target_per_s", at_most=False)),
     Table("The viewer's thread while it loads", "web_loading",
-          "The longest task of the page's own thread from the first bytes of the scene to its last level, in headless"
-          " Chromium with software WebGL, which holds the thread until a frame is drawn: so once with and once"
-          " without frames. Seconds are from the start of the page.",
+          "The longest task of the page's own thread from the first bytes of the scene to its last level, in"
+          " headless Chromium with software WebGL, which holds the thread until a frame is drawn: once with frames"
+          " and once without. Seconds are from the start of the page.",
           lambda line: str(line["loader"]).startswith("viewer"), ("scene", "loader", "preset", "learned"),
           (text("scene"), text("loader"), text("preset"), text("learned"), number("load_s", "s", 2),
            number("longest_task_ms", "longest task ms", 0), number("target_task_ms", "target", 0),

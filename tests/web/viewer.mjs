@@ -111,10 +111,11 @@ const KINDS = {
   },
 
   // Bytes that had left the server when the first splats were on the screen.
-  async slow(page, { name, counter }) {
+  async slow(page, { name, counter, whole }) {
     await page.waitForFunction(() => window.scenepress?.view.splats > 0, null, { timeout: TIMEOUT, polling: 20 });
     const sent = Number(await (await fetch(counter)).text());
     const early = await page.evaluate(() => window.scenepress.view.splats);
+    if (whole === false) return { sent, early };
     await page.waitForFunction(() => window.scenepress.view.settled, null, { timeout: TIMEOUT, polling: 20 });
     await picture(page, `${name}-first`);
     await loaded(page);
@@ -187,6 +188,32 @@ const KINDS = {
     return found;
   },
 
+  // An emulated headset: put on, moved, taken off.
+  async headset(page, { name }) {
+    await loaded(page);
+    await settled(page);
+    const state = () => page.evaluate(() => ({ worn: window.scenepress.headset.worn, presenting: window.scenepress.view.renderer.xr.isPresenting, pose: window.scenepress.view.pose.matrix }));
+    const before = await state();
+    await page.waitForSelector("#tools [aria-label='In a headset']:not([hidden])", { timeout: TIMEOUT });
+    await page.keyboard.press("v");
+    await page.waitForFunction(() => window.scenepress.view.renderer.xr.isPresenting && window.scenepress.view.settled, null, { timeout: TIMEOUT });
+    const eyes = () => page.evaluate(() => {
+      const { renderer } = window.scenepress.view;
+      return renderer.xr.getCamera().cameras.map(({ matrixWorld }) => matrixWorld.toArray());
+    });
+    await page.waitForFunction(() => window.scenepress.view.renderer.xr.getCamera().cameras.length === 2, null, { timeout: TIMEOUT });
+    const worn = { ...(await state()), eyes: await eyes() };
+    await page.waitForTimeout(2000);
+    await picture(page, `${name}-worn`);
+    await page.evaluate(() => (window.xrDevice.position.x += 0.3));
+    await page.waitForTimeout(1500);
+    const moved = await eyes();
+    await page.keyboard.press("v");
+    await page.waitForFunction(() => !window.scenepress.headset.worn, null, { timeout: TIMEOUT });
+    await settled(page);
+    return { before, worn, moved, after: await state() };
+  },
+
   // Nothing is open: the page says what to do.
   async empty(page) {
     await page.waitForSelector("#empty h1", { timeout: TIMEOUT });
@@ -215,6 +242,10 @@ for (const scenario of config.scenarios) {
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   page.on("pageerror", (error) => errors.push(error.message));
   try {
+    if (scenario.kind === "headset") {
+      await page.addInitScript({ content: readFileSync(new URL("./node_modules/iwer/build/iwer.min.js", import.meta.url), "utf-8") });
+      await page.addInitScript(() => (window.xrDevice = new IWER.XRDevice(IWER.metaQuest3)).installRuntime({ forceInstall: true }));
+    }
     await page.goto(scenario.url);
     const found = await KINDS[scenario.kind](page, scenario);
     const open = scenario.kind === "conformance" ? [] : await assets(page);

@@ -6,6 +6,7 @@ import { Bookmarks, isPose } from "./bookmarks.js";
 import { Compare } from "./compare.js";
 import { byId, bytes, decibels, h, whole } from "./dom.js";
 import { type Background, BACKGROUNDS, Panel, type Settings } from "./panel.js";
+import { Headset } from "./headset.js";
 import { Timeline } from "./timeline.js";
 import { icons } from "./icons.js";
 import { type Pose, View } from "./view.js";
@@ -39,11 +40,24 @@ const panel = new Panel({
   },
 });
 
-const TOOLS: { icon: string; name: string; key: string; run: () => void; pressed?: () => boolean }[] = [
+const headset = new Headset(view, () => update());
+
+interface Tool {
+  icon: string;
+  name: string;
+  key: string;
+  run: () => void;
+  pressed?: () => boolean;
+  /** Always, if not given. */
+  there?: () => boolean;
+}
+
+const TOOLS: Tool[] = [
   { icon: icons.open, name: "Open files", key: "", run: () => byId("file", HTMLInputElement).click() },
   { icon: icons.frame, name: "See all again", key: "R", run: () => assets[0] && view.frame(assets[0]) },
   { icon: icons.compare, name: "Compare side by side", key: "C", run: () => compare.toggle(), pressed: () => compare.open },
   { icon: icons.picture, name: "Save the picture", key: "P", run: () => void savePicture() },
+  { icon: icons.headset, name: "In a headset", key: "V", run: () => headset.toggle(), pressed: () => headset.worn, there: () => headset.ready },
   { icon: icons.theme, name: "Dark or light", key: "L", run: () => setTheme(document.documentElement.dataset.theme !== "dark") },
   { icon: icons.panel, name: "About the scene", key: "I", run: () => panel.toggle(), pressed: () => panel.open },
   { icon: icons.help, name: "Help", key: "?", run: () => byId("help", HTMLDialogElement).showModal() },
@@ -59,6 +73,7 @@ const KEYS: [string, string][] = [
   ["space", "fly along the places"],
   ["C, H", "compare, heat map"],
   ["P", "save the picture"],
+  ["V", "in a headset, if there is one"],
   ["I, L", "about the scene, dark or light"],
 ];
 
@@ -170,7 +185,11 @@ function update(): void {
   panel.update(asset, settings, bookmarks.all.length);
   compare.offer(assets);
   timeline.setDuration(bookmarks.duration);
-  TOOLS.forEach(({ pressed }, i) => pressed && byId("tools", HTMLElement).children[i]!.setAttribute("aria-pressed", String(pressed())));
+  TOOLS.forEach(({ pressed, there }, i) => {
+    const button = byId("tools", HTMLElement).children[i] as HTMLButtonElement;
+    if (pressed) button.setAttribute("aria-pressed", String(pressed()));
+    button.hidden = there !== undefined && !there();
+  });
   if (asset) {
     const quality = asset.metadata?.quality;
     const record = quality ? `${decibels(quality.psnr)}, SSIM ${quality.ssim.toFixed(3)}` : asset.metadata?.codec === "lossless" ? "lossless" : "";
@@ -277,7 +296,7 @@ function key(event: KeyboardEvent): void {
   if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
   const pressed = event.key.toUpperCase();
   const tool = TOOLS.find((one) => one.key === pressed && one.key !== "");
-  if (tool) tool.run();
+  if (tool && (tool.there?.() ?? true)) tool.run();
   else if (pressed === "O") set({ navigation: "orbit" });
   else if (pressed === "F") set({ navigation: "fly" });
   else if (pressed === "B") remember();
@@ -307,6 +326,6 @@ async function start(): Promise<void> {
 }
 
 /** For scripts and tests. */
-Object.assign(window, { scenepress: { view, assets, compare, bookmarks: () => bookmarks, set, openAll } });
+Object.assign(window, { scenepress: { view, assets, compare, headset, bookmarks: () => bookmarks, set, openAll } });
 
 start().catch((error: unknown) => notify((error as Error).message, "scenepress"));

@@ -47,7 +47,7 @@ class Side {
   }
 
   /** Shows what is chosen, as far as it is there. */
-  update(shDegree: number): void {
+  update(shDegree: number, scale: number): void {
     const wanted = new Set(this.choice?.asset.pieces.filter(({ level }) => level <= this.choice!.level));
     for (const [piece, mesh] of this.meshes) {
       if (wanted.has(piece)) continue;
@@ -67,6 +67,7 @@ class Side {
     }
     this.spark.setAntialiased(this.choice?.asset.metadata?.antialiased ?? false);
     if (this.choice) this.group.quaternion.copy(turnOf(this.choice.asset));
+    this.group.scale.setScalar(scale);
   }
 }
 
@@ -90,6 +91,9 @@ export class View {
   private lastMove = 0;
   private stillTold = false;
   private radius = 1;
+  /** Of all scenes: not 1 only in a headset, whose unit is the metre. */
+  private scale = 1;
+  private steer: (() => void) | undefined;
 
   constructor(private readonly canvas: HTMLCanvasElement) {
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: false, powerPreference: "high-performance" });
@@ -103,11 +107,7 @@ export class View {
     this.navigation = "orbit";
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
-    const loop = (time: number) => {
-      requestAnimationFrame(loop);
-      this.tick(time);
-    };
-    requestAnimationFrame(loop);
+    this.renderer.setAnimationLoop((time) => this.tick(time));
   }
 
   get navigation(): Navigation {
@@ -140,8 +140,8 @@ export class View {
 
   /** After pieces have come, or a setting has changed. */
   refresh(): void {
-    this.a.update(this.shDegree);
-    this.b?.update(this.shDegree);
+    this.a.update(this.shDegree, this.scale);
+    this.b?.update(this.shDegree, this.scale);
     this.redraw();
   }
 
@@ -210,6 +210,22 @@ export class View {
     return [x, y, z];
   }
 
+  /** Draws the left side for a headset whose wearer stands on `rig`; steer: called before every frame. */
+  wear(rig: THREE.Group, scale: number, steer: () => void): void {
+    this.a.scene.add(rig);
+    this.scale = scale;
+    this.steer = steer;
+    this.refresh();
+  }
+
+  takeOff(rig: THREE.Group): void {
+    this.a.scene.remove(rig);
+    this.scale = 1;
+    this.steer = undefined;
+    this.refresh();
+    this.resize();
+  }
+
   /** Draws one side over the whole canvas, and gives its pixels: RGBA, rows from the bottom up. */
   capture(which: "a" | "b"): { width: number; height: number; pixels: Uint8Array<ArrayBuffer> } {
     const side = which === "a" ? this.a : this.b!;
@@ -266,7 +282,7 @@ export class View {
 
   private resize(): void {
     const { clientWidth, clientHeight } = this.canvas;
-    if (!clientWidth || !clientHeight) return;
+    if (!clientWidth || !clientHeight || this.steer) return;
     this.renderer.setPixelRatio(Math.min(devicePixelRatio, SHARPEST));
     this.renderer.setSize(clientWidth, clientHeight, false);
     this.camera.aspect = clientWidth / clientHeight;
@@ -275,7 +291,10 @@ export class View {
   }
 
   private tick(time: number): void {
-    if (this.mode === "orbit") this.orbit.update();
+    if (this.steer) {
+      this.steer();
+      this.dirty = true; // The head never rests.
+    } else if (this.mode === "orbit") this.orbit.update();
     else if (this.fly.update(this.camera, this.camera)) this.moved();
     if (this.dirty) {
       this.dirty = false;
@@ -292,7 +311,7 @@ export class View {
   }
 
   private draw(): void {
-    if (!this.comparing) {
+    if (!this.comparing || this.steer) {
       this.renderer.setScissorTest(false);
       this.renderer.render(this.a.scene, this.camera);
       return;
