@@ -15,6 +15,7 @@ void bind_rans(nanobind::module_& m);
 void bind_raster(nanobind::module_& m);
 void bind_image_loss(nanobind::module_& m);
 void bind_adam(nanobind::module_& m);
+void bind_deformation(nanobind::module_& m);
 
 NB_MODULE(_native, m) {
   m.doc() = "Native kernels; use them through scenepress.kernels.";
@@ -26,6 +27,7 @@ NB_MODULE(_native, m) {
   bind_raster(m);
   bind_image_loss(m);
   bind_adam(m);
+  bind_deformation(m);
   bind_context(m);
   bind_splat_levels(m);
   bind_shape(m);

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from scenepress.errors import FormatError
 from scenepress.formats.files import read_bytes, warn_loss
+from scenepress.formats.torch_files import float_array, load_torch
 from scenepress.formats.values import SH_C0, opacities
 from scenepress.scene import SH_COUNTS, Splats
 from scenepress.scene_ops import transform
@@ -47,7 +47,7 @@ def read_checkpoint(path: str | Path) -> Splats:
         OSError: the file cannot be read.
     """
     path = find_checkpoint(Path(path))
-    content = _load(path)
+    content = load_torch(path)
     tensors = content.get("splats")
     if isinstance(tensors, Mapping):
         return _gsplat(tensors, path)
@@ -66,58 +66,6 @@ def find_checkpoint(path: Path) -> Path:
         if found:
             return max(found, key=lambda p: (int(re.findall(r"\d+", p.stem)[0]), p.name.count("rank0")))
     raise FormatError(f"{path}: a folder without step-*.ckpt or ckpt_*.pt")
-
-
-def _load(path: Path) -> Mapping[object, object]:
-    """The checkpoint's content, tensors not yet copied."""
-    _check_zip(path)
-    import torch  # Seconds to load, and not everybody has it.
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except OSError:
-        raise
-    except Exception as error:  # The unpickler raises anything on damaged input.
-        raise FormatError(f"{path}: not a checkpoint of tensors and plain containers{_reason(error)}") from None
-    if not isinstance(content, Mapping):
-        raise FormatError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
-    return content
-
-
-def _reason(error: Exception) -> str:
-    """What torch found, without its advice to load the file in a way that runs what it says."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not re.search("weights_only|WeightsUnpickler error:$", line)]
-    return f": {lines[0][:200]}" if lines else ""
-
-
-def _check_zip(path: Path) -> None:
-    """torch trusts sizes inside the zip; make sure that nothing in it can grow."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError) as error:
-        raise FormatError(f"{path}: no torch checkpoint of version 1.6 or later: {error}") from None
-    stored = all(e.compress_type == zipfile.ZIP_STORED and e.file_size == e.compress_size for e in entries)
-    if not stored or sum(e.file_size for e in entries) > path.stat().st_size:
-        raise FormatError(f"{path}: entries are compressed or overlap, which torch never writes")
-
-
-def _array(tensors: Mapping[object, object], key: str, path: Path, *shape: int | None) -> Floats:
-    """A tensor as float32 of this shape (None: any length), copied."""
-    import torch
-
-    tensor = tensors.get(key)
-    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_quantized:
-        raise FormatError(f"{path}: no tensor {key!r}")
-    fits = tensor.dim() == len(shape) and all(
-        want in (None, got) for want, got in zip(shape, tensor.shape, strict=False)
-    )
-    if not fits or not tensor.is_floating_point():
-        raise FormatError(f"{path}: tensor {key!r} is {tensor.dtype} {list(tensor.shape)}")
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise FormatError(f"{path}: tensor {key!r} repeats its values, as no checkpoint does")
-    return np.array(tensor.detach().to(torch.float32).numpy(), np.float32)
 
 
 def _sh(dc: Floats, rest: Floats, path: Path) -> Floats:
@@ -145,13 +93,13 @@ def _gsplat(tensors: Mapping[object, object], path: Path) -> Splats:
     others = {int(r) for p in path.parent.glob("ckpt_*_rank*.pt") for r in re.findall(r"_rank(\d+)", p.stem)}
     if len(others) > 1:
         warn_loss(f"{path}: one of {len(others)} parts of a scene trained on several GPUs; others are left out")
-    dc = _array(tensors, "sh0", path, None, 1, 3)
-    shN = _sh(dc, _array(tensors, "shN", path, None, None, 3), path)
+    dc = float_array(tensors, "sh0", path, None, 1, 3)
+    shN = _sh(dc, float_array(tensors, "shN", path, None, None, 3), path)
     arrays = (
-        _array(tensors, "means", path, None, 3),
-        _array(tensors, "quats", path, None, 4),
-        _array(tensors, "scales", path, None, 3),
-        _array(tensors, "opacities", path, None),
+        float_array(tensors, "means", path, None, 3),
+        float_array(tensors, "quats", path, None, 4),
+        float_array(tensors, "scales", path, None, 3),
+        float_array(tensors, "opacities", path, None),
     )
     antialiased = _setting(path.parent.parent / "cfg.yml", r"^antialiased:\s*true\s*$")
     return _scene(arrays, np.ascontiguousarray(dc[:, 0]), shN, antialiased, path)
@@ -167,15 +115,15 @@ def _splatfacto(pipeline: Mapping[object, object], path: Path) -> Splats:
     missing = [key for key in _SPLATFACTO if prefix + key not in pipeline]
     if missing:
         raise FormatError(f"{path}: a splatfacto checkpoint without {', '.join(missing)}")
-    dc = _array(pipeline, f"{prefix}features_dc", path, None, 3)
-    shN = _sh(dc, _array(pipeline, f"{prefix}features_rest", path, None, None, 3), path)
+    dc = float_array(pipeline, f"{prefix}features_dc", path, None, 3)
+    shN = _sh(dc, float_array(pipeline, f"{prefix}features_rest", path, None, None, 3), path)
     if not shN.shape[1]:  # Trained without SH, it keeps logits of the colour here.
         dc = ((opacities(dc) - 0.5) / SH_C0).astype(np.float32)
     arrays = (
-        _array(pipeline, f"{prefix}means", path, None, 3),
-        _array(pipeline, f"{prefix}quats", path, None, 4),
-        _array(pipeline, f"{prefix}scales", path, None, 3),
-        _array(pipeline, f"{prefix}opacities", path, None, 1)[:, 0],
+        float_array(pipeline, f"{prefix}means", path, None, 3),
+        float_array(pipeline, f"{prefix}quats", path, None, 4),
+        float_array(pipeline, f"{prefix}scales", path, None, 3),
+        float_array(pipeline, f"{prefix}opacities", path, None, 1)[:, 0],
     )
     run = path.parent.parent
     antialiased = _setting(run / "config.yml", r"^\s*rasterize_mode:\s*['\"]?antialiased['\"]?\s*$")

@@ -148,7 +148,8 @@ def _fill(out: Splats, start: int, block: NDArray[np.float32], columns: _Columns
         out.shN[rows] = rest.transpose(0, 2, 1)
 
 
-def _read_binary(path: str | Path, header: Header, vertex: Element, columns: _Columns) -> Splats:
+def _begin_binary(path: str | Path, header: Header, vertex: Element) -> tuple[int, np.dtype[np.void]]:
+    """Where the vertices start, and what one is; FormatError if the file is too short."""
     dtype = header.dtype(vertex)
     start = header.offset(vertex)
     size = os.path.getsize(path)
@@ -157,6 +158,11 @@ def _read_binary(path: str | Path, header: Header, vertex: Element, columns: _Co
             f"{path}: {vertex.count} splats of {dtype.itemsize} bytes from byte {start} on need "
             f"{start + vertex.count * dtype.itemsize} bytes; the file has {size}"
         )
+    return start, dtype
+
+
+def _read_binary(path: str | Path, header: Header, vertex: Element, columns: _Columns) -> Splats:
+    start, dtype = _begin_binary(path, header, vertex)
     out = _empty(vertex.count, len(columns.rest) // 3, header.antialiased)
     workers = max(1, min(8, os.cpu_count() or 1, vertex.count // ROWS))
     edges = np.linspace(0, vertex.count, workers + 1).astype(int)
@@ -210,7 +216,8 @@ def _mixed(records: NDArray[np.void]) -> NDArray[np.float32]:
     return block
 
 
-def _read_ascii(stream: BinaryIO, header: Header, vertex: Element, columns: _Columns) -> Splats:
+def _begin_ascii(stream: BinaryIO, header: Header, vertex: Element) -> int:
+    """Go to the first vertex; numbers of a line. FormatError if the file is too short."""
     stream.seek(0, os.SEEK_END)
     width = len(vertex.properties)
     if any(kind == "list" for _, kind in vertex.properties):
@@ -222,6 +229,11 @@ def _read_ascii(stream: BinaryIO, header: Header, vertex: Element, columns: _Col
         for _ in range(element.count):
             if not stream.readline():
                 raise FormatError(f"{header.path}: ends within element {element.name!r}")
+    return width
+
+
+def _read_ascii(stream: BinaryIO, header: Header, vertex: Element, columns: _Columns) -> Splats:
+    width = _begin_ascii(stream, header, vertex)
     out = _empty(vertex.count, len(columns.rest) // 3, header.antialiased)
     for row in range(0, vertex.count, ROWS):
         count = min(ROWS, vertex.count - row)
@@ -242,6 +254,21 @@ def _ascii_rows(stream: BinaryIO, path: str, first: int, count: int, width: int)
             return np.array(words).astype(np.float64).astype(np.float32).reshape(count, width)
     except ValueError as error:
         raise FormatError(f"{path}: among splats {first} to {first + count - 1}: {error}") from None
+
+
+def rows(stream: BinaryIO, header: Header, vertex: Element) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """All vertices in file order as float32 [n, properties], with the number of the first of each block.
+
+    Raises:
+        FormatError: list properties, or fewer vertices than the header says.
+    """
+    if header.encoding == "ascii":
+        width = _begin_ascii(stream, header, vertex)
+        for row in range(0, vertex.count, ROWS):
+            yield row, _ascii_rows(stream, header.path, row, min(ROWS, vertex.count - row), width)
+    else:
+        start, dtype = _begin_binary(header.path, header, vertex)
+        yield from _blocks(stream, header.path, start, 0, vertex.count, dtype)
 
 
 def write_ply(splats: Splats, path: str | Path, encoding: Encoding = "binary_little_endian") -> None:

@@ -5,6 +5,18 @@ from numpy.typing import NDArray
 # module.cpp
 def device_count() -> int: ...
 
+# deformation.cpp
+def deform(
+    planes: NDArray[np.float32],
+    levels: NDArray[np.int64],
+    bounds: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    trunk: NDArray[np.int64],
+    heads: NDArray[np.int64],
+    means: NDArray[np.float32],
+    time: float,
+) -> NDArray[np.float32]: ...
+
 # raster.cpp
 def rasterize(
     means: NDArray[np.float32],
