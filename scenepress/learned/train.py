@@ -38,6 +38,8 @@ class View:
     """uint8 [H, W, 3]: r, g, b, display colours."""
     background: tuple[float, float, float] | None = None
     """r, g, b behind the scene, 0 to 1; None for that of the settings."""
+    time: float = 0.0
+    """When it was taken, 0 to 1; plays no part for scenes that keep still."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +108,8 @@ def identify(views: Sequence[View], settings: TrainSettings) -> str:
         camera = view.camera
         numbers = (*camera.world_to_camera.ravel(), camera.fx, camera.fy, camera.cx, camera.cy)
         digest.update(np.array(numbers, np.float64).tobytes())
-        digest.update(repr((view.image.shape, view.background)).encode() + view.image.tobytes())
+        when = (view.time,) if view.time else ()
+        digest.update(repr((view.image.shape, view.background, *when)).encode() + view.image.tobytes())
     return json.dumps({"views": digest.hexdigest(), **dataclasses.asdict(settings)}, sort_keys=True)
 
 
@@ -142,7 +145,7 @@ def train(
     size = initial.extent([view.camera for view in views])
     while state.step < settings.steps:
         _step(state, views[update.turn(state.step, len(views), settings.seed)], settings, size, chosen)
-        _grow(state, settings, size)
+        grow(state, settings, size)
         if not len(state):
             raise TrainingError(f"step {state.step}: no splat is left: all have become transparent")
         if after_step is not None:
@@ -185,19 +188,20 @@ def _step(state: State, view: View, settings: TrainSettings, size: float, backen
     half = np.array([0.5 * view.camera.width, 0.5 * view.camera.height], np.float32)
     state.pull += np.hypot(*(gradients.centers * half).T)
     state.shown += update.shown(gradients)
-    update.descend(state, gradients, {}, _rates(settings, state.step, size))
+    update.descend(state, gradients, {}, rates(settings, state.step, size))
     logits = state.values["opacity_logits"]
     np.minimum(logits, np.float32(densify.logit(settings.max_opacity)), out=logits)
 
 
-def _rates(settings: TrainSettings, step: int, size: float) -> dict[str, float]:
+def rates(settings: TrainSettings, step: int, size: float) -> dict[str, float]:
+    """Of Adam at a step, by NAMES. size: extent of the scene, in its units."""
     done = min(1.0, step / settings.steps)
     means = settings.means_rate ** (1 - done) * settings.means_rate_end**done
     others = {name: float(getattr(settings, f"{name}_rate")) for name in NAMES}
     return {**others, "means": means * size}
 
 
-def _grow(state: State, settings: TrainSettings, size: float) -> None:
+def grow(state: State, settings: TrainSettings, size: float) -> None:
     """Multiply and drop splats if it is time to. Room for new ones is given evenly over the rounds there are."""
     last = int(settings.densify_until * settings.steps)
     if not settings.densify_from <= state.step <= last:

@@ -1,0 +1,172 @@
+"""Training of scenes that change with time: splats and the field that moves them, by gradient descent.
+
+The representation and the method are those of 4DGaussians (Wu et al., CVPR 2024): first splats that keep still,
+then splats and field together. For shorter runs: docs/dynamic.md, "Training".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from scenepress.errors import TrainingError
+from scenepress.kernels import training
+from scenepress.learned import densify, field, initial, update
+from scenepress.learned.field import FieldSettings, FieldState
+from scenepress.learned.state import State, begin, raise_degree
+from scenepress.learned.train import Progress, TrainSettings, View, grow, rates, require_fitting, train
+from scenepress.render import SplatGradients, TrainingBackend, differentiable, training_backend
+from scenepress.scene import DynamicSplats, Splats
+
+REGULAR_EVERY = 4
+"""Steps after which the smoothness of planes counts, so many times over: it costs as much as the splats do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train4dSettings:
+    """Everything that decides what comes of a run, but for the data."""
+
+    coarse: TrainSettings
+    """Of the splats that keep still."""
+    fine: TrainSettings
+    """Of the splats while they are moved."""
+    field: FieldSettings = dataclasses.field(default_factory=FieldSettings)
+    planes_rate: float = 8e-3
+    """Of Adam for the planes at the first step; a tenth of it at the last, exponential in between."""
+    networks_rate: float = 8e-4
+    """The same for the networks."""
+    smooth_space: float = 1e-4
+    """Weight of the second differences of spatial planes."""
+    smooth_time: float = 1e-2
+    """Weight of those of planes of time, along it."""
+    still: float = 1e-4
+    """Weight of the distance of planes of time from one."""
+
+
+@dataclasses.dataclass
+class State4d:
+    """A run in its second stage."""
+
+    splats: State
+    field: FieldState
+
+
+def train_4d(
+    views: Sequence[View],
+    scene: Splats,
+    settings: Train4dSettings,
+    *,
+    backend: TrainingBackend = "auto",
+    resume: State4d | None = None,
+    progress: Progress | None = None,
+    after_step: Callable[[State4d], None] | None = None,
+) -> DynamicSplats:
+    """Train a scene from views of different times.
+
+    Args:
+        views: at least two, each with its time; images at least 11 pixels a side.
+        scene: what to start with, in the cameras' axes; its shN is left out.
+        settings: see Train4dSettings.
+        backend: what renders and gives the gradients; the field is evaluated by torch, on the CPU.
+        resume: a state of the second stage to go on from; changed.
+        progress: told after each step.
+        after_step: given the state after each step of the second stage, to save it: not to keep or change.
+
+    Raises:
+        ValueError: views or a scene that cannot be trained with, or a backend that cannot run here.
+        TrainingError: numbers that are not finite came out; no splat is left; or the device failed.
+    """
+    chosen = training_backend(backend)
+    for view in views:
+        require_fitting(view)
+        if not 0 <= view.time <= 1:
+            raise ValueError(f"view {view.camera.name}: time {view.time} is not in 0 to 1")
+    steps = settings.coarse.steps + settings.fine.steps
+    if resume is None:
+        told = None if progress is None else _scaled(progress, 0, settings.coarse.steps / steps)
+        still = train(views, scene, settings.coarse, backend=chosen, progress=told)
+        resume = State4d(begin(still), field.begin(still.means, settings.field, settings.fine.seed))
+    state, size = resume, initial.extent([view.camera for view in views])
+    told = None if progress is None else _scaled(progress, settings.coarse.steps / steps, 1)
+    while state.splats.step < settings.fine.steps:
+        number = update.turn(state.splats.step, len(views), settings.fine.seed)
+        _step(state, views[number], settings, size, chosen)
+        grow(state.splats, settings.fine, size)
+        if not len(state.splats):
+            raise TrainingError(f"step {state.splats.step}: no splat is left: all have become transparent")
+        if after_step is not None:
+            after_step(state)
+        if told is not None:
+            told(f"training with motion, {len(state.splats):,} splats", state.splats.step / settings.fine.steps)
+    densify.prune(state.splats, settings.fine.prune_opacity)
+    raise_degree(state.splats, settings.fine.sh_degree)
+    return DynamicSplats(state.splats.splats(), state.field.deformation())
+
+
+def _scaled(progress: Progress, low: float, high: float) -> Progress:
+    return lambda what, done: progress(what, low + (high - low) * done)
+
+
+def _step(state: State4d, view: View, settings: Train4dSettings, size: float, backend: TrainingBackend) -> None:
+    """One update of splats and field. size: extent of the scene, in its units."""
+    fine, splats = settings.fine, state.splats
+    raise_degree(splats, min(fine.sh_degree, splats.step // fine.sh_every))
+    leaves = field.tensors(state.field)
+    means = torch.from_numpy(splats.values["means"]).requires_grad_()
+    moved = field.offsets(leaves, state.field.bounds, means, view.time)
+    background = fine.background if view.background is None else view.background
+    target = np.divide(view.image, np.float32(255), dtype=np.float32)
+    with update.device_at_work(backend, splats.step + 1):
+        frame = differentiable(_moved(splats.splats(), moved), view.camera, background=background, backend=backend)
+        l1, ssim, by_color = training.image_loss(frame.image.color, target, fine.ssim_weight)
+        gradients = frame.backward(by_color)
+    splats.step += 1
+    update.require_finite(splats.step, view.camera.name, gradients, l1, ssim)
+    by_means = _differentiate(leaves, means, moved, gradients, settings, splats.step)
+    half = np.array([0.5 * view.camera.width, 0.5 * view.camera.height], np.float32)
+    splats.pull += np.hypot(*(gradients.centers * half).T)
+    splats.shown += update.shown(gradients)
+    done = splats.step / fine.steps
+    update.descend(splats, gradients, {"means": by_means}, rates(fine, splats.step, size))
+    field.descend(
+        state.field, leaves, splats.step, settings.planes_rate * 0.1**done, settings.networks_rate * 0.1**done
+    )
+    logits = splats.values["opacity_logits"]
+    np.minimum(logits, np.float32(densify.logit(fine.max_opacity)), out=logits)
+
+
+def _moved(splats: Splats, moved: dict[str, torch.Tensor]) -> Splats:
+    found = {name: tensor.detach().numpy() for name, tensor in moved.items()}
+    still = np.float32(0)
+    return dataclasses.replace(
+        splats,
+        means=splats.means + found.get("position", still),
+        log_scales=splats.log_scales + found.get("scale", still),
+        quats=splats.quats + found.get("rotation", still),
+        opacity_logits=splats.opacity_logits + (found["opacity"][:, 0] if "opacity" in found else still),
+    )
+
+
+def _differentiate(
+    leaves: dict[str, torch.Tensor], means: torch.Tensor, moved: dict[str, torch.Tensor],
+    gradients: SplatGradients, settings: Train4dSettings, step: int,
+) -> field.F32:  # fmt: skip
+    """Gradients of the field, in its leaves, and of the means by way of the field."""
+    by = {
+        "position": gradients.means, "scale": gradients.log_scales, "rotation": gradients.quats,
+        "opacity": gradients.opacity_logits[:, None],
+    }  # fmt: skip
+    outputs = list(moved.values())
+    slopes: list[torch.Tensor | None] = [torch.from_numpy(np.ascontiguousarray(by[name])) for name in moved]
+    if step % REGULAR_EVERY == 0:
+        weights = (settings.smooth_space, settings.smooth_time, settings.still)
+        outputs.append(REGULAR_EVERY * field.roughness(leaves, *weights))
+        slopes.append(None)
+    torch.autograd.backward(outputs, slopes)
+    if means.grad is None or not math.isfinite(float(means.grad.square().sum())):
+        raise TrainingError(f"step {step}: the gradient of the field is not finite")
+    return np.asarray(means.grad.numpy(), np.float32)
