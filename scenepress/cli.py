@@ -263,6 +263,48 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True)
+class Train4d:
+    """Train a scene that moves from photographs with camera poses and times: a 4DGaussians model."""
+
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
+    """A folder in the layout of D-NeRF, HyperNeRF or Neu3D."""
+    output: Annotated[Path, arg(aliases=("-o",), metavar="OUT")]
+    """The model's folder to make."""
+    width: Annotated[int | None, _count("W")] = None
+    """Pixels: the photographs are made so wide first."""
+    steps: Annotated[int, _count("N")] = 4000
+    """Updates of splats and motion, each from one photograph."""
+    coarse_steps: Annotated[int, _count("N")] = 1000
+    """Updates before, of splats that keep still."""
+    max_splats: Annotated[int, _count("N")] = 30_000
+    """No more splats than that."""
+    sh_degree: Annotated[int, _count("0..3")] = 3
+    """How much colours may depend on the direction."""
+    channels: Annotated[int, _count("N")] = 16
+    """Of each plane of the motion field."""
+    resolution: Annotated[int, _count("N")] = 64
+    """Texels a side of its coarser planes; the finer ones have twice as many."""
+    times: Annotated[int, _count("N")] = 25
+    """Texels along the time: about half as many as there are moments."""
+    moving_opacity: bool = False
+    """Let opacities change with time, too."""
+    background: Background = "black"
+    """Behind the scene, and behind photographs with transparency."""
+    seed: Annotated[int, _count("N")] = 0
+    """The same seed, data and machine give nearly the same scene."""
+    checkpoint: Annotated[Path | None, arg(metavar="FILE.npz")] = None
+    """Write the state of training there every --checkpoint-every steps of the second stage."""
+    checkpoint_every: Annotated[int, _count("N")] = 500
+    """Steps between checkpoints."""
+    resume: bool = False
+    """Go on from --checkpoint."""
+    backend: Backend = "auto"
+    """What renders and gives the gradients; auto: a GPU where one can be used."""
+    as_json: Json = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclasses.dataclass(frozen=True)
 class View:
     """Show scenes in the browser: one, or several to compare."""
 
@@ -291,11 +333,15 @@ class ExportViewer:
 
 
 # Not `Compress | ...`: for that spelling tyro loads typeguard, two fifths of the start-up time.
-Command = Union[Compress, Prune, Decompress, Convert, Inspect, Compare, Render, Train, View, ExportViewer]  # noqa: UP007
+Command = Union[  # noqa: UP007
+    Compress, Prune, Decompress, Convert, Inspect, Compare, Render, Train,
+    Annotated[Train4d, tyro.conf.subcommand("train-4d")], View, ExportViewer,
+]  # fmt: skip
 
 
 COMMANDS = (
-    "compress", "prune", "decompress", "convert", "inspect", "compare", "render", "train", "view", "export-viewer",
+    "compress", "prune", "decompress", "convert", "inspect", "compare", "render", "train", "train-4d", "view",
+    "export-viewer",
 )  # fmt: skip
 """Names of the commands, in the order of Command."""
 READER_GONE = 141

@@ -67,6 +67,10 @@ def run(command: cli.Command) -> None:
             from scenepress import train_command
 
             train_command.train(command)
+        case cli.Train4d():
+            from scenepress import train4d_command
+
+            train4d_command.train(command)
         case cli.View() | cli.ExportViewer():
             from scenepress import view_command
 

@@ -88,7 +88,7 @@ def load_views(
         OSError: a file cannot be read.
     """
     found = find_images(data, images, least_views)
-    return [_view(camera, path, width, background, most_pixels) for camera, path in found]
+    return [view_of(camera, path, width, background, most_pixels) for camera, path in found]
 
 
 def find_images(data: Path, images: Path | None = None, least_views: int = 2) -> list[tuple[Camera, Path]]:
@@ -99,7 +99,7 @@ def find_images(data: Path, images: Path | None = None, least_views: int = 2) ->
     if len(cameras) < least_views:
         raise FormatError(f"{data}: {len(cameras)} cameras; training needs at least {least_views}")
     folder = data if data.is_dir() else data.parent
-    return [(camera, _image_path(camera.name, folder, images, data)) for camera in cameras]
+    return [(camera, image_path(camera.name, folder, images, data)) for camera in cameras]
 
 
 def split(views: Sequence[View], hold_out: int) -> tuple[list[View], list[View]]:
@@ -163,7 +163,8 @@ def _camera_source(data: Path) -> Path:
     return train if train.is_file() and not any((data / name).exists() for name in others) else data
 
 
-def _image_path(name: str, folder: Path, images: Path | None, data: Path) -> Path:
+def image_path(name: str, folder: Path, images: Path | None, data: Path) -> Path:
+    """The file of a camera's photograph, by its name. FormatError: there is none."""
     if not name:
         raise FormatError(f"{data}: a camera has no name of an image")
     starts = [images / name, images / Path(name).name] if images else [folder / place / name for place in FOLDERS]
@@ -175,9 +176,10 @@ def _image_path(name: str, folder: Path, images: Path | None, data: Path) -> Pat
     raise FormatError(f"{data}: no image {name} in {images or folder}")
 
 
-def _view(
-    camera: Camera, path: Path, width: int | None, background: Sequence[float], most_pixels: int | None
+def view_of(
+    camera: Camera, path: Path, width: int | None, background: Sequence[float], most_pixels: int | None = None
 ) -> View:
+    """A camera and its photograph, as load_views() reads them."""
     from PIL import Image
 
     try:

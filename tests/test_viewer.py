@@ -52,6 +52,14 @@ def pose_of(camera: Camera) -> dict[str, Any]:
     return pose
 
 
+def rolled(pose: dict[str, Any]) -> dict[str, Any]:
+    """The same place, with the head to the side."""
+    matrix = np.array(pose["matrix"]).reshape(4, 4)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]]
+    return {**pose, "matrix": (turn @ matrix).ravel().tolist()}
+
+
 class Slow(server._Handler):
     """Scenes come slowly, and are counted."""
 
@@ -100,6 +108,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> dict[str
     if USUAL.is_file():
         slow_files.append(folder / "usual.press")
         slow_files[1].write_bytes(api.compress(api.load(USUAL), "high", measure=False))
+    (folder / "rubbish.press").write_bytes(b"rubbish" * 100)
     (folder / "site").mkdir()
     export([good], folder / "site/below", cameras=[CAMERA])
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
@@ -119,7 +128,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> dict[str
         [good, SAMPLE], port=0
     ) as pair, server.Server([], port=0) as nothing:
         url, beside = served.url, f"{served.url}?url=scenes"
-        one = f"{beside}/0/still_life.press"
+        one_path = "scenes/0/still_life.press"
+        one = f"{url}?url={one_path}"
         scenarios = [
             {"name": "load", "kind": "load", "url": one, "pose": pose, "viewport": size},
             {"name": "export", "kind": "load", "url": f"{site}/below/", "viewport": size},
@@ -142,6 +152,11 @@ def results(tmp_path_factory: pytest.TempPathFactory, scene: Splats) -> dict[str
             {"name": "corrupt", "kind": "broken", "url": f"{beside}/2/corrupt.press"},
             {"name": "missing", "kind": "broken", "url": f"{beside}/7/missing.press"},
             {"name": "controls", "kind": "controls", "url": one},
+            {"name": "rest", "kind": "rest", "url": one, "pose": rolled(pose), "viewport": size},
+            {
+                "name": "second", "kind": "second", "url": f"{url}?url=scenes/7/missing.press&url={one_path}",
+                "viewport": size, "rubbish": str(folder / "rubbish.press"),
+            },
             {"name": "headset", "kind": "headset", "url": one, "viewport": size},
             {"name": "empty", "kind": "empty", "url": nothing.url},
             {
@@ -231,6 +246,22 @@ def test_first_picture_comes_within_a_tenth_of_a_file_of_usual_size(results: dic
     (asset,) = it["assets"]
     assert 0 < it["early"] < asset["count"]
     assert it["sent"] <= 0.1 * asset["fileBytes"]
+
+
+def test_nothing_is_drawn_at_rest(results: dict[str, Any]) -> None:
+    it = found(results, "rest")
+    assert it["flying"] == "fly"
+    assert it["frames"] == 0
+    assert float(it["psnr"].split()[0]) > 10
+
+
+def test_the_first_scene_that_can_be_shown_is(results: dict[str, Any]) -> None:
+    it = found(results, "second", errors=True)
+    assert it["splats"] > 10_000
+    assert "still_life.press" in it["title"]
+    assert np.linalg.norm(it["far"]) > 1  # Framed.
+    assert it["notices"] == 1
+    assert [word for word in it["numbers"].split() if word.isdigit()] == ["0"]  # Splats.
 
 
 def test_headset(results: dict[str, Any]) -> None:

@@ -132,3 +132,23 @@ def test_cut_and_flipped_files_are_refused(tmp_path: Path) -> None:
     for path, found in zip(paths, decoded(paths), strict=True):
         if expected(path.read_bytes()) is None:
             assert "error" in found, path.name
+
+
+def test_pool(tmp_path: Path) -> None:
+    """Workers decode to the same bits; what is stopped, closed or broken ends, and leaves nothing behind."""
+    data = api.compress(cloud(3000, 3), "high", measure=False)
+    path = tmp_path / "a.press"
+    path.write_bytes(data)
+    command = ["node", str(ROOT / "tests/web/pool.mjs"), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found.pop("whole") == expected(data)
+    assert found.pop("stopped") == {"after": 0, "left": 0}
+    assert found == {
+        "two": True, "closed": 0, "aborted": "Error: enough", "levels": "Error: levels: NaN",
+        "disposed": "PressError: the pool was disposed of", "angry": "Error: null",
+        "broken": "Error: a decoding worker failed: made to fail",
+        "again": "Error: a decoding worker failed: made to fail",
+        "none": "Error: a pool has at least one worker, not 0",
+    }  # fmt: skip

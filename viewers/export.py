@@ -28,7 +28,7 @@ def export(files: Sequence[PathLike], folder: PathLike, *, cameras: Sequence[Cam
     """
     require_new(folder)
     app = scenes.app_files()
-    held = [scenes.shown(path) for path in files]
+    held = scenes.named_apart(files)
     with whole_folder(folder) as made:
         for name, path in app.items():
             (made / name).parent.mkdir(parents=True, exist_ok=True)
@@ -57,5 +57,5 @@ def _add_scenes(folder: Path, held: Sequence[scenes.Shown], cameras: Sequence[Ca
             (place / name).write_bytes(scene.content)
         else:
             shutil.copyfile(scene.content, place / name)
-        urls.append((scene.name, f"./scenes/{number}/{quote(name)}"))
+        urls.append((scene.label, f"./scenes/{number}/{quote(name)}"))
     (folder / "scenes.json").write_bytes(scenes.listing(urls, cameras))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Shown:
     """The name of the file that was given, without folders."""
     content: Path | bytes
     """A .press file, or its bytes."""
+    label: str = ""
+    """What it is called on the page."""
 
 
 def app_files() -> dict[str, Path]:
@@ -51,11 +54,27 @@ def shown(path: PathLike) -> Shown:
     Raises:
         FormatError, BitstreamError, OSError: it cannot be read.
     """
-    name = Path(path).name
+    # Names that are no text, which file systems allow, have no place in addresses.
+    name = os.fsencode(Path(path).name).decode("utf-8", "replace")
     if api.is_press(path):
         require_regular(path)
-        return Shown(name, Path(path).resolve())
-    return Shown(name, api.compress(api.load(path), "lossless", source=path, measure=False))
+        return Shown(name, Path(path).resolve(), name)
+    return Shown(name, api.compress(api.load(path), "lossless", source=path, measure=False), name)
+
+
+def named_apart(files: Sequence[PathLike]) -> list[Shown]:
+    """shown() of each; files of one name are told apart by the folders they are in, or by numbers."""
+    held = [shown(path) for path in files]
+    names = [scene.name for scene in held]
+    labels = [
+        f"{Path(path).resolve().parent.name}/{name}" if names.count(name) > 1 else name
+        for path, name in zip(files, names, strict=True)
+    ]
+    made = []
+    for i, (scene, label) in enumerate(zip(held, labels, strict=True)):
+        number = f" ({labels[: i + 1].count(label)})" if labels.count(label) > 1 else ""
+        made.append(dataclasses.replace(scene, label=os.fsencode(label + number).decode("utf-8", "replace")))
+    return made
 
 
 def listing(urls: Sequence[tuple[str, str]], cameras: Sequence[Camera]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import os
@@ -87,7 +88,7 @@ class Server:
             FormatError, BitstreamError, OSError: a scene cannot be read, or the port is taken.
             FileNotFoundError: the viewer is not built.
         """
-        held = [scenes.shown(path) for path in files]
+        held = scenes.named_apart(files)
         self._resources = _resources(held, cameras)
         self._listener = _listen(host, port, self._resources)
         address = self._listener.server_address
@@ -125,7 +126,7 @@ def _resources(held: Sequence[scenes.Shown], cameras: Sequence[Camera]) -> dict[
     for number, scene in enumerate(held):
         path = f"/scenes/{number}/{scene.name}"
         found[path] = Resource(scene.content, TYPES[".press"])
-        urls.append((scene.name, "." + quote(path)))
+        urls.append((scene.label, "." + quote(path)))
     found["/scenes.json"] = Resource(scenes.listing(urls, cameras), TYPES[".json"])
     return found
 
@@ -155,7 +156,11 @@ def _listen(host: str, port: int | None, resources: dict[str, Resource]) -> _Lis
     for candidate in range(FIRST_PORT, FIRST_PORT + PORTS):
         try:
             return _Listener((host, candidate), resources, loopback)
+        except socket.gaierror as error:
+            raise OSError(error.errno, f"not an address of this machine: {error.strerror}", host) from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise OSError(error.errno, f"not an address of this machine: {error.strerror}", host) from None
             last = error
     raise OSError(last.errno, f"no free port of {FIRST_PORT} to {candidate}: {last.strerror}", host)
 
@@ -182,7 +187,10 @@ class _Handler(BaseHTTPRequestHandler):
             # A page elsewhere that has its own name lead here must not read scenes.
             self._refuse(HTTPStatus.FORBIDDEN)
             return
-        resource = self.server.resources.get(unquote(urlsplit(self.path).path))
+        try:
+            resource = self.server.resources.get(unquote(urlsplit(self.path).path))
+        except ValueError:  # Of an address that is none.
+            resource = None
         if resource is None:
             self._refuse(HTTPStatus.NOT_FOUND)
             return

@@ -94,7 +94,7 @@ def begin(means: F32, settings: FieldSettings, seed: int) -> FieldState:
 
 
 def _bounds(means: F32) -> F32:
-    """The box of all but the outermost hundredth, and a tenth more; the largest corner first, as 4DGaussians do."""
+    """The box of all but the outermost hundredth, and a tenth more; the largest corner first, as trainers do."""
     low, high = np.quantile(means.astype(np.float64), [0.005, 0.995], axis=0)
     margin = 0.1 * (high - low) + 1e-6
     return np.array([high + margin, low - margin]).astype(np.float32)
@@ -103,7 +103,9 @@ def _bounds(means: F32) -> F32:
 def _linear(random: np.random.Generator, name: str, outputs: int, inputs: int) -> dict[str, F32]:
     limit = np.sqrt(6 / (outputs + inputs))
     weight = random.uniform(-limit, limit, (outputs, inputs)).astype(np.float32)
-    return {f"{name}.weight": weight, f"{name}.bias": np.zeros(outputs, np.float32)}
+    # Features are small at first: with biases of zero a few steps could silence a whole layer for good.
+    bias = random.uniform(-1, 1, outputs) / np.sqrt(inputs)
+    return {f"{name}.weight": weight, f"{name}.bias": bias.astype(np.float32)}
 
 
 def deformation_of(bounds: F32, values: Mapping[str, F32]) -> Deformation:

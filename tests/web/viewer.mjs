@@ -188,6 +188,41 @@ const KINDS = {
     return found;
   },
 
+  // A rolled camera, which flies: at rest nothing is drawn, and what is measured stands.
+  async rest(page, { pose: to }) {
+    await loaded(page);
+    await pose(page, to);
+    await page.keyboard.press("c");
+    await page.evaluate(() => window.scenepress.compare.select(0, 1));
+    await settled(page);
+    await page.waitForFunction(() => /\d/.test(document.getElementById("psnr").textContent), null, { timeout: TIMEOUT });
+    const frames = await page.evaluate(async () => {
+      const { view } = window.scenepress;
+      const told = view.onFrame;
+      let count = 0;
+      view.onFrame = (still) => {
+        if (!still) ++count;
+        told(still);
+      };
+      await new Promise((done) => setTimeout(done, 2500));
+      return count;
+    });
+    return { frames, flying: await page.evaluate(() => window.scenepress.view.navigation), psnr: await page.locator("#psnr").innerText() };
+  },
+
+  // The first of two scenes is missing: the other one is shown. Then a file that is none is dropped.
+  async second(page, { name, rubbish }) {
+    await loaded(page);
+    await settled(page);
+    const splats = await page.evaluate(() => window.scenepress.view.splats);
+    const title = await page.locator("#title").innerText();
+    const far = await page.evaluate(() => window.scenepress.view.pose.matrix.slice(12, 15));
+    await picture(page, `${name}-shown`);
+    await drop(page, rubbish);
+    await loaded(page);
+    return { splats, title, far, numbers: await page.locator("#numbers").innerText(), notices: await page.locator(".notice").count() };
+  },
+
   // An emulated headset: put on, moved, taken off.
   async headset(page, { name }) {
     await loaded(page);

@@ -57,6 +57,7 @@ export class PressFile<T = Splats> implements Contents {
   readonly shCount: number;
   readonly keepsOrder: boolean;
   private taken = false;
+  private readonly ended = new AbortController();
 
   /** @internal */
   constructor(
@@ -85,6 +86,12 @@ export class PressFile<T = Splats> implements Contents {
     return this.reader.size !== undefined && this.reader.size < this.fileLength;
   }
 
+  /** Lets go of what decodes it. parts() does so at its end; whoever does not ask for parts calls this. */
+  close(): void {
+    this.ended.abort(new Error("the file has been closed"));
+    this.backend.close();
+  }
+
   /**
    * Every level of every tile, coarse to fine; once. Of a file that was cut short, the levels that are whole.
    * What came before an error stays good.
@@ -93,18 +100,29 @@ export class PressFile<T = Splats> implements Contents {
     if (this.taken) throw new Error("parts() can be asked for once: open the file again");
     this.taken = true;
     if (this.truncated && this.metadata.codec === "lossless") {
+      this.close();
       throw new PressError("file cut short, and a lossless file decodes from the whole only");
     }
+    if (options.levels !== undefined && !(options.levels >= 0)) throw new Error(`levels: ${options.levels}`);
     const ready = new Queue<Promise<Part<T>>>(this.backend.ahead);
-    this.decodeAll(ready, options).then(
+    const { signal } = options;
+    const abort = () => this.ended.abort(signal!.reason);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+    this.decodeAll(ready, { ...options, signal: this.ended.signal }).then(
       () => ready.end(),
       (error: unknown) => ready.fail(error),
     );
     try {
-      for (let part = await ready.take(); part; part = await ready.take()) yield await part;
+      for (let part = await ready.take(); part; part = await ready.take()) {
+        const found = await part;
+        signal?.throwIfAborted();
+        yield found;
+      }
     } finally {
+      signal?.removeEventListener("abort", abort);
       ready.end();
-      this.backend.close();
+      this.close(); // What is still being fetched is not wanted any more.
     }
   }
 
@@ -164,6 +182,7 @@ export class PressFile<T = Splats> implements Contents {
   }
 
   private async fetch(numbers: readonly number[], signal?: AbortSignal): Promise<Uint8Array> {
+    signal?.throwIfAborted();
     const start = this.places[numbers[0]!]!.offset;
     const last = this.places[numbers[numbers.length - 1]!]!;
     return readExactly(this.reader, start, last.offset + last.length - start, signal);

@@ -27,6 +27,7 @@ export class Pool<T = Splats> {
 
   /** size: workers; as many as the machine has processors, at most four, if not given. */
   constructor(make: () => Worker, size = Math.max(1, Math.min(4, (globalThis.navigator?.hardwareConcurrency ?? 2) - 1))) {
+    if (!(size >= 1)) throw new Error(`a pool has at least one worker, not ${size}`);
     this.lanes = Array.from({ length: size }, () => new Lane(make()));
   }
 
@@ -52,6 +53,7 @@ class Pooled<T> implements Backend<T> {
   private readonly first: Lane;
   private front = new Uint8Array(0);
   private whole = new Uint8Array(0);
+  private closed = false;
 
   constructor(
     private readonly lanes: readonly Lane[],
@@ -70,18 +72,19 @@ class Pooled<T> implements Backend<T> {
   }
 
   async open(front: Uint8Array): Promise<Layout> {
-    this.front = front.slice();
+    this.front = new Uint8Array(front);
     return (await this.step("open", this.front)) as Layout;
   }
 
   async begin(whole: Uint8Array): Promise<Contents> {
-    this.whole = whole.slice();
+    this.whole = new Uint8Array(whole);
     return (await this.step("begin", this.whole)) as Contents;
   }
 
   async decode(number: number, place: Place, bytes: Uint8Array): Promise<Part<T>> {
     const { file } = this;
-    const own = bytes.slice(); // The run of bytes it was cut from serves other places too.
+    if (this.closed) throw new Error("the file has been closed");
+    const own = new Uint8Array(bytes); // A copy: the run of bytes it was cut from serves other places too.
     const lane = this.laneOf(place.tile);
     let open = this.opened.get(lane);
     if (!open) this.opened.set(lane, (open = this.follow(lane)));
@@ -90,6 +93,7 @@ class Pooled<T> implements Backend<T> {
   }
 
   close(): void {
+    this.closed = true;
     for (const lane of this.opened.keys()) void lane.ask({ kind: "close", file: this.file }).catch(() => undefined);
   }
 
@@ -116,6 +120,8 @@ class Pooled<T> implements Backend<T> {
 class Lane {
   private readonly waiting = new Map<number, Waiting>();
   private calls = 0;
+  /** Why nothing can be asked any more. */
+  private broken: Error | undefined;
 
   constructor(private readonly worker: Worker) {
     worker.onmessage = ({ data }: MessageEvent<Answer>) => {
@@ -125,9 +131,11 @@ class Lane {
       else call?.reject(data.damaged ? new PressError(data.error) : new Error(data.error));
     };
     worker.onerror = (event) => this.fail(new Error(`a decoding worker failed: ${event.message || "it cannot be loaded"}`));
+    worker.onmessageerror = () => this.fail(new Error("a decoding worker's answer cannot be read"));
   }
 
   ask(question: Question, transfer: Transferable[] = []): Promise<unknown> {
+    if (this.broken) return Promise.reject(this.broken);
     return new Promise((resolve, reject) => {
       const call = this.calls++;
       this.waiting.set(call, { resolve, reject });
@@ -141,6 +149,7 @@ class Lane {
   }
 
   private fail(error: Error): void {
+    this.broken ??= error;
     for (const { reject } of this.waiting.values()) reject(error);
     this.waiting.clear();
   }

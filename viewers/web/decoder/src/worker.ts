@@ -54,7 +54,8 @@ export function serve<T = Splats>(make?: (part: Part) => Made<T>): void {
       scope.postMessage({ call, value } satisfies Answer, transfer as Transferable[]);
     } catch (error) {
       const damaged = error instanceof PressError;
-      scope.postMessage({ call, error: (error as Error).message, damaged } satisfies Answer);
+      const message = error instanceof Error ? error.message : String(error);
+      scope.postMessage({ call, error: message, damaged } satisfies Answer);
     }
   };
 }

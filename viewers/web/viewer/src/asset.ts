@@ -92,7 +92,7 @@ export async function load(asset: Asset, source: string | File, loading: Loading
     const reader = counted(readerOf(source), asset);
     const start = await reader.read(0, FIRST_READ, loading.signal);
     if (isPress(start)) await loadPress(asset, withStart(reader, start), loading);
-    else await loadOther(asset, source);
+    else await loadOther(asset, source, reader, loading.signal);
   } catch (error) {
     if (loading.signal.aborted) return;
     asset.state = "failed";
@@ -135,12 +135,15 @@ function add(asset: Asset, { place, splats, milliseconds }: Part<Packed>): void 
   }
 }
 
-async function loadOther(asset: Asset, source: string | File): Promise<void> {
+async function loadOther(asset: Asset, source: string | File, reader: RangeReader, signal: AbortSignal): Promise<void> {
   const name = typeof source === "string" ? new URL(source, location.href).pathname : source.name;
   if (!OTHERS.test(name)) throw new Error(`${asset.name} is neither a .press file nor .ply, .spz, .splat, .ksplat or .sog`);
   const start = performance.now();
-  const bytes = await (typeof source === "string" ? await fetch(source) : source).arrayBuffer();
-  asset.fetchedBytes = asset.fileBytes = bytes.byteLength;
+  const bytes =
+    reader.size === undefined
+      ? new Uint8Array(await (await fetch(source as string, { signal })).arrayBuffer())
+      : await reader.read(0, reader.size, signal);
+  asset.fetchedBytes = asset.fileBytes = bytes.length;
   const mesh = new SplatMesh({ fileBytes: bytes, fileName: name, extSplats: true });
   await mesh.initialized;
   const splats = mesh.extSplats;

@@ -7,7 +7,10 @@ import type { Pose } from "./view.js";
 const LEG = 2;
 
 export class Bookmarks {
+  /** Those of the user, which are kept. */
   private poses: Pose[] = [];
+  /** Those that came with a scene. */
+  private offered: readonly Pose[] = [];
 
   constructor(private readonly key: string) {
     try {
@@ -19,7 +22,7 @@ export class Bookmarks {
   }
 
   get all(): readonly Pose[] {
-    return this.poses;
+    return [...this.offered, ...this.poses];
   }
 
   add(pose: Pose): void {
@@ -32,21 +35,27 @@ export class Bookmarks {
     this.keep();
   }
 
-  /** Places that come with a scene; not kept. */
+  /** Places that come with a scene: first in the row, and never forgotten. */
   offer(poses: readonly Pose[]): void {
-    if (!this.poses.length) this.poses = [...poses];
+    this.offered = poses;
+  }
+
+  /** How many of them are the user's own. */
+  get own(): number {
+    return this.poses.length;
   }
 
   /** Seconds of the flight along all places. */
   get duration(): number {
-    return LEG * Math.max(0, this.poses.length - 1);
+    return LEG * Math.max(0, this.all.length - 1);
   }
 
   at(time: number): Pose {
-    const last = this.poses.length - 1;
+    const { all } = this;
+    const last = all.length - 1;
     const leg = Math.min(Math.floor(time / LEG), Math.max(last - 1, 0));
-    const from = this.poses[leg]!;
-    const to = this.poses[Math.min(leg + 1, last)]!;
+    const from = all[leg]!;
+    const to = all[Math.min(leg + 1, last)]!;
     const share = Math.min(Math.max(time / LEG - leg, 0), 1);
     return between(from, to, share * share * (3 - 2 * share));
   }

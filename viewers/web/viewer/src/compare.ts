@@ -17,7 +17,10 @@ export class Compare {
   private readonly hot = h("button", { id: "heat-switch", title: "Show the error of every pixel (H)" }, "Heat map");
   private options: { label: string; choice: Choice }[] = [];
   private worker: Worker | undefined;
+  /** Of the last measurement asked for; answers to others are of no use. */
   private asked = 0;
+  /** One at a time: they take seconds on large screens. */
+  private measuring = false;
   private showHeat = false;
 
   constructor(
@@ -33,7 +36,7 @@ export class Compare {
       h("div", { className: "metrics" }, h("div", {}, h("span", {}, "PSNR "), this.psnr), h("div", {}, h("span", {}, "SSIM "), this.ssim)),
       h("div", { className: "last" }, this.hot, h("span", {}, "0 ", scale, ` ${100 * HOTTEST} %`)),
     );
-    this.left.onchange = this.right.onchange = () => this.choose();
+    this.left.onchange = this.right.onchange = () => this.chosen();
     this.hot.onclick = () => this.toggleHeat();
     this.hot.setAttribute("aria-pressed", "false");
     this.listen();
@@ -58,7 +61,7 @@ export class Compare {
   /** What there is to choose from: every scene, and every level of those that have several. */
   offer(assets: readonly Asset[]): void {
     this.assets = assets;
-    const options = assets.flatMap((asset) => [
+    const options = assets.filter((asset) => asset.state !== "failed" || asset.pieces.length).flatMap((asset) => [
       { label: asset.name, choice: { asset, level: Infinity } },
       ...Array.from({ length: asset.levels > 1 ? asset.levels - 1 : 0 }, (_, level) => ({
         label: level === 0 ? `${asset.name}, level 0` : `${asset.name}, levels 0 to ${level}`,
@@ -81,6 +84,13 @@ export class Compare {
     if (this.open) this.choose();
   }
 
+  /** Keys are the page's again once something is chosen. */
+  private chosen(): void {
+    this.left.blur();
+    this.right.blur();
+    this.choose();
+  }
+
   /** Chooses by number: for scripts. */
   select(left: number, right: number): void {
     this.left.value = String(left);
@@ -98,12 +108,15 @@ export class Compare {
   /** After a frame: numbers for a still view, none for one that moves. */
   frame(still: boolean): void {
     if (!this.open || !this.view.comparing) return;
-    if (!still) {
-      this.heat.hidden = true;
-      this.psnr.textContent = this.ssim.textContent = "\u2013";
-      return;
-    }
-    void this.measure();
+    if (still && !this.measuring && this.view.choices.every((choice) => choice && isComplete(choice.asset))) void this.measure();
+    else if (!still) this.unknown();
+  }
+
+  /** What was measured is not what is seen. */
+  private unknown(): void {
+    ++this.asked;
+    this.heat.hidden = true;
+    this.psnr.textContent = this.ssim.textContent = "\u2013";
   }
 
   private async measure(): Promise<void> {
@@ -111,8 +124,13 @@ export class Compare {
     const { pixels: a, width, height } = this.view.capture("a");
     const { pixels: b } = this.view.capture("b");
     this.view.drawn();
-    const found = await this.ask({ a, b, width, height });
-    if (number !== this.asked || !this.open) return;
+    this.measuring = true;
+    const found = await this.ask({ number, a, b, width, height });
+    this.measuring = false;
+    if (number !== this.asked || !this.open) {
+      this.view.redraw(); // Measured anew once nothing moves.
+      return;
+    }
     this.psnr.textContent = decibels(found.psnr);
     this.ssim.textContent = Number.isNaN(found.ssim) ? "\u2013" : found.ssim.toFixed(4);
     if (!this.showHeat) return;
@@ -126,7 +144,9 @@ export class Compare {
     this.worker ??= new Worker(new URL("./difference.worker.ts", import.meta.url), { type: "module" });
     const { worker } = this;
     return new Promise((resolve) => {
-      worker.onmessage = ({ data }: MessageEvent<Difference>) => resolve(data);
+      worker.onmessage = ({ data }: MessageEvent<{ number: number; found: Difference }>) => {
+        if (data.number === request.number) resolve(data.found);
+      };
       worker.postMessage(request, [request.a.buffer, request.b.buffer]);
     });
   }
@@ -137,6 +157,7 @@ export class Compare {
     if (!this.open || !a || !b) return;
     byId("side-a", HTMLSpanElement).textContent = a.label;
     byId("side-b", HTMLSpanElement).textContent = b.label;
+    this.unknown();
     this.view.show(a.choice, b.choice);
     this.place(this.view.split);
     this.changed();
@@ -165,4 +186,9 @@ export class Compare {
       event.stopPropagation();
     };
   }
+}
+
+/** Whether all of a scene that will come is there. */
+function isComplete({ state, pieces }: Asset): boolean {
+  return pieces.length > 0 && state !== "loading";
 }

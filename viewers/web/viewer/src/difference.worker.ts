@@ -2,6 +2,8 @@
 import { difference } from "./difference.js";
 
 export interface Request {
+  /** Comes back with the answer. */
+  number: number;
   a: Uint8Array<ArrayBuffer>;
   b: Uint8Array<ArrayBuffer>;
   width: number;
@@ -9,7 +11,7 @@ export interface Request {
 }
 
 const scope = globalThis as unknown as Worker;
-scope.onmessage = ({ data: { a, b, width, height } }: MessageEvent<Request>) => {
+scope.onmessage = ({ data: { number, a, b, width, height } }: MessageEvent<Request>) => {
   const found = difference(a, b, width, height);
-  scope.postMessage(found, [found.heat.buffer]);
+  scope.postMessage({ number, found }, [found.heat.buffer]);
 };

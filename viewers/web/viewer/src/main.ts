@@ -19,13 +19,17 @@ interface Listing {
 }
 
 const query = new URLSearchParams(location.search);
-const view = new View(byId("canvas", HTMLCanvasElement));
+const THEME = "scenepress theme";
+const NONE = "\u2013";
+let startHash = location.hash;
+const view = makeView();
 const assets: Asset[] = [];
 const settings: Settings = { navigation: "orbit", shDegree: 3, background: "black" };
 let chosenBackground = false;
 let bookmarks = new Bookmarks("scenepress:");
 let loading = new AbortController();
-let framed = false;
+/** Whose arrival has placed the camera. */
+let framed: Asset | undefined;
 let offered: Pose[] = [];
 
 const timeline = new Timeline(byId("timeline", HTMLDivElement), (time) => (view.pose = bookmarks.at(time)));
@@ -54,8 +58,8 @@ interface Tool {
 
 const TOOLS: Tool[] = [
   { icon: icons.open, name: "Open files", key: "", run: () => byId("file", HTMLInputElement).click() },
-  { icon: icons.frame, name: "See all again", key: "R", run: () => assets[0] && view.frame(assets[0]) },
-  { icon: icons.compare, name: "Compare side by side", key: "C", run: () => compare.toggle(), pressed: () => compare.open },
+  { icon: icons.frame, name: "See all again", key: "R", run: () => lead() && view.frame(lead()!) },
+  { icon: icons.compare, name: "Compare side by side", key: "C", run: () => assets.length && compare.toggle(), pressed: () => compare.open },
   { icon: icons.picture, name: "Save the picture", key: "P", run: () => void savePicture() },
   { icon: icons.headset, name: "In a headset", key: "V", run: () => headset.toggle(), pressed: () => headset.worn, there: () => headset.ready },
   { icon: icons.theme, name: "Dark or light", key: "L", run: () => setTheme(document.documentElement.dataset.theme !== "dark") },
@@ -86,11 +90,33 @@ function set(change: Partial<Settings>): void {
   update();
 }
 
-function setTheme(dark: boolean): void {
+function setTheme(dark: boolean, keep = true): void {
   document.documentElement.dataset.theme = dark ? "dark" : "light";
+  try {
+    if (keep) localStorage.setItem(THEME, dark ? "dark" : "light");
+  } catch {
+    // It lasts as long as the page, then.
+  }
+}
+
+/** The one that was chosen last, else that of the system. */
+function firstTheme(): boolean {
+  try {
+    const kept = localStorage.getItem(THEME);
+    if (kept) return kept === "dark";
+  } catch {
+    // Without storage there is none.
+  }
+  return !matchMedia("(prefers-color-scheme: light)").matches;
+}
+
+/** The scene that the title and the numbers are about: the first that has not failed. */
+function lead(): Asset | undefined {
+  return assets.find(({ state, pieces }) => state !== "failed" || pieces.length) ?? assets[0];
 }
 
 function goTo(number: number): void {
+  if (headset.worn) return;
   const pose = bookmarks.all[number];
   if (pose) view.pose = pose;
   settings.navigation = view.navigation;
@@ -99,13 +125,14 @@ function goTo(number: number): void {
 
 function remember(): void {
   bookmarks.add(view.pose);
-  notify(`Place ${bookmarks.all.length} is remembered: press ${bookmarks.all.length} to come back.`);
+  const number = bookmarks.all.length;
+  notify(`Place ${number} is remembered${number > 9 ? "" : `: press ${number} to come back`}.`);
   update();
 }
 
 async function savePicture(): Promise<void> {
   const url = URL.createObjectURL(await view.screenshot());
-  const name = (assets[0]?.name ?? "scene").replace(/\.[^.]*$/, "");
+  const name = (lead()?.name ?? "scene").replace(/\.[^.]*$/, "");
   h("a", { href: url, download: `${name}.png` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
@@ -113,12 +140,15 @@ async function savePicture(): Promise<void> {
 /** Opens scenes in place of those that are open, or beside them. */
 function openAll(sources: readonly { name: string; source: string | File }[], beside = false): void {
   if (!beside) {
+    if (headset.worn) headset.toggle();
+    byId("notices", HTMLDivElement).replaceChildren();
     loading.abort();
     loading = new AbortController();
     for (const asset of assets.splice(0)) for (const { splats } of asset.pieces) splats.dispose();
     if (compare.open) compare.toggle();
     view.show(undefined);
-    framed = false;
+    framed = undefined;
+    view.touched = false;
     bookmarks = new Bookmarks(`scenepress:${sources[0]?.name ?? ""}`);
     bookmarks.offer(offered);
   }
@@ -129,7 +159,7 @@ function openAll(sources: readonly { name: string; source: string | File }[], be
     const near = (of: Asset) => (framed ? view.near(of) : undefined);
     void load(asset, source, { signal, near, changed: (of) => signal.aborted || arrived(of) });
   }
-  const [first] = assets;
+  const first = lead();
   if (first && !view.choices[0]) view.show({ asset: first, level: Infinity });
   update();
 }
@@ -139,24 +169,39 @@ function arrived(asset: Asset): void {
     told.add(asset);
     notify(asset.message, asset.state === "failed" ? asset.name : "");
   }
-  if (asset === assets[0]) {
-    if (!framed && asset.pieces.length) {
-      framed = true;
-      const recorded = asset.metadata?.quality?.background;
-      if (!chosenBackground && recorded && recorded in BACKGROUNDS) settings.background = recorded as Background;
-      view.setBackground(BACKGROUNDS[settings.background]);
-      if (!startPose()) view.frame(asset);
-    }
+  if (asset.state === "failed" && !compare.open && view.choices[0]?.asset === asset && !asset.pieces.length) {
+    const other = lead();
+    if (other && other !== asset) view.show({ asset: other, level: Infinity });
   }
+  if (asset === lead() && asset.pieces.length) place(asset);
   view.refresh();
   update();
 }
 const told = new WeakSet<Asset>();
 
+/** Places the camera by the first pieces, and again as others of the first level come: of several tiles the first is but a
+ * corner. Not once somebody has moved. */
+function place(asset: Asset): void {
+  const coarse = asset.pieces.filter(({ level }) => level === 0).length;
+  if (framed === asset && (view.touched || coarse === framedPieces)) return;
+  framedPieces = coarse;
+  if (framed !== asset) {
+    framed = asset;
+    const recorded = asset.metadata?.quality?.background;
+    if (!chosenBackground && recorded && recorded in BACKGROUNDS) settings.background = recorded as Background;
+    view.setBackground(BACKGROUNDS[settings.background]);
+    if (startPose()) return;
+  }
+  view.frame(asset);
+}
+let framedPieces = 0;
+
 /** The place that the address names, or the first that came with the scene. */
 function startPose(): boolean {
+  const hash = startHash;
+  startHash = ""; // It is about the scene that the address names, not about those that are dropped later.
   try {
-    const named: unknown = JSON.parse(decodeURIComponent(location.hash.slice(1)) || "null");
+    const named: unknown = JSON.parse(decodeURIComponent(hash.slice(1)) || "null");
     if (isPose(named)) {
       view.pose = named;
       return true;
@@ -170,7 +215,8 @@ function startPose(): boolean {
 }
 
 function notify(text: string, bad = ""): void {
-  const notice = h("div", { className: bad ? "notice bad" : "notice" }, h("div", {}, bad ? h("b", {}, `${bad}: `) : "", text));
+  const named = bad && !text.startsWith(bad);
+  const notice = h("div", { className: bad ? "notice bad" : "notice" }, h("div", {}, named ? h("b", {}, `${bad}: `) : "", text));
   notice.append(h("button", { title: "Close", aria: { label: "Close" }, onclick: () => notice.remove() }, "\u2715"));
   byId("notices", HTMLDivElement).append(notice);
   if (!bad) setTimeout(() => notice.remove(), 6000);
@@ -178,11 +224,11 @@ function notify(text: string, bad = ""): void {
 
 /** Draws all that is around the scene. */
 function update(): void {
-  const [asset] = assets;
+  const asset = lead();
   byId("empty", HTMLDivElement).hidden = assets.length > 0;
   for (const id of ["title", "numbers"]) byId(id, HTMLElement).hidden = !asset;
   settings.navigation = view.navigation;
-  panel.update(asset, settings, bookmarks.all.length);
+  panel.update(asset, settings, bookmarks.all.length, bookmarks.own);
   compare.offer(assets);
   timeline.setDuration(bookmarks.duration);
   TOOLS.forEach(({ pressed, there }, i) => {
@@ -213,15 +259,15 @@ function progress(): void {
 const shownNumbers = new Map<string, HTMLElement>();
 
 function numbers(): void {
-  const [asset] = assets;
+  const asset = lead();
   if (!asset) return;
   const { count, fileBytes, fetchedBytes, loaded, decodeMilliseconds } = asset;
-  number("FPS", view.fps ? (view.fps < 10 ? view.fps.toFixed(1) : view.fps.toFixed(0)) : "\u2013", "4ch");
+  number("FPS", view.fps && view.splats ? (view.fps < 10 ? view.fps.toFixed(1) : view.fps.toFixed(0)) : "\u2013", "4ch");
   number("splats", count && loaded < count ? `${whole(view.splats)} of ${whole(count)}` : whole(view.splats), "7ch");
-  number("ms sort", view.sortMilliseconds.toFixed(0), "3ch");
-  if (decodeMilliseconds) number("ms decode", whole(decodeMilliseconds), "3ch");
-  if (fileBytes !== undefined) number("fetched", fetchedBytes < fileBytes ? `${bytes(fetchedBytes)} of ${bytes(fileBytes)}` : bytes(fileBytes), "6ch");
-  if (fileBytes !== undefined && count) number("bit/splat", ((8 * fileBytes) / count).toFixed(1), "4ch");
+  number("ms sort", view.splats ? view.sortMilliseconds.toFixed(0) : NONE, "3ch");
+  number("ms decode", decodeMilliseconds ? whole(decodeMilliseconds) : NONE, "3ch");
+  number("fetched", fileBytes === undefined ? NONE : fetchedBytes < fileBytes ? `${bytes(fetchedBytes)} of ${bytes(fileBytes)}` : bytes(fileBytes), "6ch");
+  number("bit/splat", fileBytes !== undefined && count ? ((8 * fileBytes) / count).toFixed(1) : NONE, "4ch");
 }
 
 /** Numbers keep their places: widths are those of the widest usual value. */
@@ -237,7 +283,7 @@ function number(name: string, value: string, width: string): void {
 }
 
 function build(): void {
-  setTheme(!matchMedia("(prefers-color-scheme: light)").matches);
+  setTheme(firstTheme(), false);
   for (const { icon, name, key, run } of TOOLS) {
     const button = h("button", { title: key ? `${name} (${key})` : name, aria: { label: name }, onclick: () => (run(), update()) });
     button.innerHTML = icon;
@@ -295,6 +341,7 @@ function key(event: KeyboardEvent): void {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("help", HTMLDialogElement).open) return;
   if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
   const pressed = event.key.toUpperCase();
+  if (headset.worn && pressed !== "V") return; // The page is not what is seen.
   const tool = TOOLS.find((one) => one.key === pressed && one.key !== "");
   if (tool && (tool.there?.() ?? true)) tool.run();
   else if (pressed === "O") set({ navigation: "orbit" });
@@ -308,12 +355,33 @@ function key(event: KeyboardEvent): void {
   update();
 }
 
+/** The file's name in an address. */
+function nameOf(url: string): string {
+  const path = new URL(url, location.href).pathname.split("/").at(-1) ?? "";
+  try {
+    return decodeURIComponent(path) || url;
+  } catch {
+    return path;
+  }
+}
+
+/** The view, or a word of why there is none. */
+function makeView(): View {
+  try {
+    return new View(byId("canvas", HTMLCanvasElement));
+  } catch (error) {
+    byId("fallback", HTMLDivElement).textContent = `This browser gives no WebGL 2, which the viewer draws with. (${(error as Error).message})`;
+    throw error;
+  }
+}
+
 /** Scenes of the address, or of the list beside the page. */
 async function start(): Promise<void> {
+  byId("fallback", HTMLDivElement).remove();
   build();
   listen();
   const named = query.getAll("url");
-  if (named.length) openAll(named.map((url) => ({ name: url.split("/").at(-1) || url, source: url })));
+  if (named.length) openAll(named.map((url) => ({ name: nameOf(url), source: url })));
   else {
     const response = await fetch("./scenes.json");
     const listing = (response.ok ? await response.json() : { scenes: [] }) as Listing;

@@ -37,11 +37,11 @@ export class Panel {
   }
 
   /** Draws it anew where something has changed. */
-  update(asset: Asset | undefined, settings: Settings, bookmarks: number): void {
-    const state = JSON.stringify([asset?.name, asset?.state, asset?.count, asset?.chunks.length, asset?.levels, settings, bookmarks]);
+  update(asset: Asset | undefined, settings: Settings, bookmarks: number, own: number): void {
+    const state = JSON.stringify([asset?.name, asset?.state, asset?.count, asset?.chunks.length, asset?.levels, settings, bookmarks, own]);
     if (state === this.drawn) return;
     this.drawn = state;
-    this.root.replaceChildren(...this.display(settings, asset), ...this.places(bookmarks), ...(asset ? about(asset) : []));
+    this.root.replaceChildren(...this.display(settings, asset), ...this.places(bookmarks, own), ...(asset ? about(asset) : []));
   }
 
   private display(settings: Settings, asset: Asset | undefined): Node[] {
@@ -56,13 +56,13 @@ export class Panel {
     ];
   }
 
-  private places(count: number): Node[] {
+  private places(count: number, own: number): Node[] {
     const places = h("div", { className: "places" });
     for (let i = 0; i < count; ++i) {
       places.append(h("button", { title: `Go to place ${i + 1}`, onclick: () => this.actions.goTo(i) }, String(i + 1)));
     }
     places.append(h("button", { title: "Remember this view (B)", onclick: () => this.actions.bookmark() }, "+"));
-    if (count) places.append(h("button", { onclick: () => this.actions.forget() }, "Forget all"));
+    if (own) places.append(h("button", { title: "Those that came with the scene stay", onclick: () => this.actions.forget() }, "Forget mine"));
     return [h("h2", {}, "Places"), places];
   }
 }

@@ -20,7 +20,12 @@ export class Timeline {
     private readonly moved: (time: number) => void,
   ) {
     for (const speed of SPEEDS) this.rate.append(h("option", { value: String(speed), selected: speed === 1 }, `${speed}x`));
-    this.rate.onchange = () => (this.speed = Number(this.rate.value));
+    this.rate.onchange = () => {
+      this.speed = Number(this.rate.value);
+      this.rate.blur();
+    };
+    // Keys are the page's again, once a time or a speed is chosen.
+    this.place.onchange = () => this.place.blur();
     this.place.oninput = () => this.seek((Number(this.place.value) / 1000) * this.duration);
     root.append(this.play, this.place, this.clock, this.rate);
     this.show();

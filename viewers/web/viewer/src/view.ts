@@ -88,9 +88,13 @@ export class View {
   private shDegree = 3;
   private dirty = true;
   private lastFrame = 0;
+  /** Whether nothing was drawn for a while after the last frame. */
+  private rested = true;
   private lastMove = 0;
   private stillTold = false;
   private radius = 1;
+  /** Whether somebody has gone somewhere since the view was framed. */
+  touched = false;
   /** Of all scenes: not 1 only in a headset, whose unit is the metre. */
   private scale = 1;
   private steer: (() => void) | undefined;
@@ -103,6 +107,8 @@ export class View {
     this.orbit.dampingFactor = 0.12;
     this.orbit.zoomToCursor = true;
     this.orbit.addEventListener("change", () => this.moved());
+    this.orbit.addEventListener("start", () => (this.touched = true));
+    canvas.addEventListener("webglcontextrestored", () => this.refresh());
     this.fly = new SparkControls({ canvas });
     this.navigation = "orbit";
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -180,7 +186,9 @@ export class View {
     const away = new THREE.Vector3(0.35, 0.3, 1).normalize();
     this.radius = distance;
     this.camera.fov = FIELD_OF_VIEW;
-    this.camera.position.copy(target).addScaledVector(away, inside ? 1e-3 * distance : distance);
+    // On a narrow screen the width is what must hold the scene.
+    const apart = inside ? 1e-3 * distance : distance / Math.min(1, this.camera.aspect);
+    this.camera.position.copy(target).addScaledVector(away, apart);
     this.orbit.target.copy(target);
     this.clip();
     this.orbit.update();
@@ -194,6 +202,7 @@ export class View {
   }
 
   set pose({ matrix, target, fov }: Pose) {
+    this.touched = true;
     new THREE.Matrix4().fromArray(matrix).decompose(this.camera.position, this.camera.quaternion, new THREE.Vector3());
     this.camera.fov = fov;
     this.orbit.target.set(...target);
@@ -262,6 +271,19 @@ export class View {
     this.stillTold = false;
   }
 
+  /** Spark's controls write a rotation anew, its last bits others, where nothing has moved: put back, for otherwise all would
+   * be sorted and drawn for ever. */
+  private flown(): void {
+    const position = this.camera.position.clone(), rotation = this.camera.quaternion.clone();
+    if (this.fly.update(this.camera, this.camera)) {
+      this.touched = true;
+      this.moved();
+      return;
+    }
+    this.camera.position.copy(position);
+    this.camera.quaternion.copy(rotation);
+  }
+
   private moved(): void {
     this.lastMove = performance.now();
     this.redraw();
@@ -295,16 +317,20 @@ export class View {
       this.steer();
       this.dirty = true; // The head never rests.
     } else if (this.mode === "orbit") this.orbit.update();
-    else if (this.fly.update(this.camera, this.camera)) this.moved();
+    else this.flown();
     if (this.dirty) {
       this.dirty = false;
       this.draw();
       const apart = time - this.lastFrame;
+      const rested = this.rested;
       this.lastFrame = time;
+      this.rested = false;
+      // The time since a frame after which nothing moved says nothing of how fast frames are.
       if (apart > 0 && apart < PAUSE) this.fps = this.fps ? 0.9 * this.fps + 100 / apart : 1000 / apart;
-      else if (apart < 10_000) this.fps = 1000 / apart;
+      else if (!rested) this.fps = 1000 / apart;
       this.onFrame?.(false);
-    } else if (!this.stillTold && this.settled && performance.now() - this.lastMove > PAUSE) {
+    } else if (time - this.lastFrame > PAUSE) this.rested = true;
+    if (!this.dirty && !this.stillTold && this.settled && performance.now() - this.lastMove > PAUSE) {
       this.stillTold = true;
       this.onFrame?.(true);
     }
