@@ -9,17 +9,17 @@ model in a headless browser: npm ci --prefix pipelines/gltf_renderer, Node and C
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from scenepress import checks
@@ -51,6 +51,12 @@ class Settings:
     """Pictures to measure with, at times between those of training."""
     animation: str = ""
     """Its name; empty for the first."""
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= 4096 and 1 <= self.height <= 4096):
+            raise ValueError(f"pictures of {self.width} x {self.height}: 1 to 4096 pixels a side")
+        if self.train < 2 or self.val < 0 or self.test < 0:
+            raise ValueError("at least 2 pictures to train with, and none less than none")
 
 
 Frame = tuple[str, NDArray[np.float64], float]
@@ -128,22 +134,28 @@ def _write_transforms(path: Path, frames: list[Frame]) -> None:
     path.write_text(json.dumps({"camera_angle_x": ANGLE_X, "frames": rows}, indent=1))
 
 
-def main(
-    model: Annotated[Path, tyro.conf.Positional],
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings(),
-) -> None:
-    """Render a data set of an animated glTF model.
-
-    Args:
-        model: a .glb or .gltf file.
-        output: the folder to make.
-        settings: what is rendered.
-    """
-    with checks.progress() as progress:
-        name = render(model, output, settings, lambda done: progress("rendering", done))
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="a .glb or .gltf file")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the folder to make")
+    helps = {
+        "width": "pixels", "height": "pixels", "train": "pictures to train with", "val": "pictures to choose by",
+        "test": "pictures to measure with", "animation": "its name; the first if not given",
+    }  # fmt: skip
+    for field in dataclasses.fields(Settings):
+        kind = str if field.name == "animation" else int
+        parser.add_argument(f"--{field.name}", type=kind, default=field.default, help=helps[field.name])
+    given = vars(parser.parse_args())
+    model, output = given.pop("model"), given.pop("output")
+    settings = Settings(**given)
+    try:
+        with checks.progress() as progress:
+            name = render(model, output, settings, lambda done: progress("rendering", done))
+    except (FormatError, OSError, ValueError) as error:
+        sys.exit(f"animated_gltf: {error}")
     print(f"{output}: {settings.train} + {settings.val} + {settings.test} pictures of the animation '{name}'")
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main()
