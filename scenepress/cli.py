@@ -291,7 +291,7 @@ class Train4d:
     background: Background = "black"
     """Behind the scene, and behind photographs with transparency."""
     seed: Annotated[int, _count("N")] = 0
-    """The same seed, data and machine give nearly the same scene."""
+    """The same seed, data and machine give the same scene."""
     checkpoint: Annotated[Path | None, arg(metavar="FILE.npz")] = None
     """Write the state of training there every --checkpoint-every steps of the second stage."""
     checkpoint_every: Annotated[int, _count("N")] = 500

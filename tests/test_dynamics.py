@@ -80,6 +80,60 @@ def test_points_that_are_no_numbers_do_no_harm(backend: str) -> None:
     assert dynamics.offsets(deformation(), means[:0], 0.5, backend)["rotation"].shape == (0, 4)
 
 
+@pytest.mark.parametrize("backend", list(kernels.DIFFERENTIATORS))
+@pytest.mark.parametrize("options", [{}, {"depth": 3, "heads": ("position", "opacity")}])
+def test_gradients_are_those_of_torch(backend: str, options: dict[str, object]) -> None:
+    torch = pytest.importorskip("torch")
+    field = deformation(3, **options)  # type: ignore[arg-type]
+    means = splats(150, 4).means
+    means[:3] = [[50, 0, 0], [-1.29, -1.5, -1.25], [0.3, 9, 0.2]]
+    layers = tuple(tuple((part.weight, part.bias) for part in (h.hidden, h.out)) for h in field.heads.values())
+    trunk = tuple((layer.weight, layer.bias) for layer in field.trunk)
+    flat = kernels.flat(kernels.Field(field.bounds, field.planes, trunk, layers))  # type: ignore[arg-type]
+    slopes = np.random.default_rng(5).normal(size=(150, int(flat.heads[1::2, 1].sum()))).astype(np.float32)
+    slopes[64:128] = 0  # A block that nothing pulls at.
+    found = kernels.differentiate(flat, means, 0.37, slopes, backend)
+
+    leaves = [torch.from_numpy(array.astype(np.float64)).requires_grad_() for array in (flat.planes, flat.weights)]
+    at = torch.from_numpy(means.astype(np.float64)).requires_grad_()
+    low, high = torch.from_numpy(field.bounds)
+    points = (at - low) * (2 / (high - low)) - 1
+    points = torch.cat([points, torch.full((150, 1), 0.37, dtype=torch.float64)], 1)
+    features, begin = [], 0
+    for channels, *sides in flat.levels.tolist():
+        product = 1.0
+        for a, b in PLANE_AXES:
+            count = channels * sides[a] * sides[b]
+            plane = leaves[0][begin : begin + count].reshape(sides[b], sides[a], channels).permute(2, 0, 1)
+            begin += count
+            sample = torch.nn.functional.grid_sample(
+                plane[None], points[:, [a, b]][None, None], padding_mode="border", align_corners=True
+            )
+            product = product * sample[0, :, 0].T
+        features.append(product)
+    begin = 0
+
+    def layer(shape: list[int], x: object) -> object:
+        nonlocal begin
+        inputs, outputs = shape
+        weight = leaves[1][begin : begin + inputs * outputs].reshape(outputs, inputs)
+        bias = leaves[1][begin + inputs * outputs : begin + (inputs + 1) * outputs]
+        begin += (inputs + 1) * outputs
+        return torch.nn.functional.linear(x, weight, bias)
+
+    hidden = torch.cat(features, 1)
+    for number, shape in enumerate(flat.trunk.tolist()):
+        hidden = layer(shape, torch.relu(hidden) if number else hidden)
+    hidden = torch.relu(hidden)
+    shapes = flat.heads.tolist()
+    pairs = zip(shapes[::2], shapes[1::2], strict=True)
+    out = torch.cat([layer(last, torch.relu(layer(first, hidden))) for first, last in pairs], 1)
+    out.backward(torch.from_numpy(slopes.astype(np.float64)))
+    for got, leaf in zip(found, (*leaves, at), strict=True):
+        expected = leaf.grad.numpy()
+        np.testing.assert_allclose(got, expected, atol=3e-5 * np.abs(expected).max())
+
+
 def test_a_wide_field_needs_no_native_kernel() -> None:
     field = deformation(1, width=600, heads=("position",))
     found = dynamics.offsets(field, splats(20).means, 0.2)

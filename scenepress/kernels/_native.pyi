@@ -139,6 +139,20 @@ def deform(
     threads: int,
 ) -> NDArray[np.float32]: ...
 
+def differentiate_field(
+    planes: NDArray[np.float32],
+    levels: NDArray[np.int64],
+    bounds: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    trunk: NDArray[np.int64],
+    heads: NDArray[np.int64],
+    means: NDArray[np.float32],
+    time: float,
+    by_out: NDArray[np.float32],
+    portable: bool,
+    threads: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+
 # image_loss.cpp, adam.cpp: see kernels.reference_training
 def image_loss(
     image: NDArray[np.float32], target: NDArray[np.float32], weight: float, portable: bool, threads: int

@@ -66,6 +66,67 @@ def features(field: Field, means: Floats, time: float) -> Floats:
     return np.concatenate(columns, axis=1)
 
 
+def differentiate(field: Field, means: Floats, time: float, by: Floats) -> tuple[Field, Floats]:
+    """Derivatives of a loss, from those with respect to what deform() gives, by [N, outputs]: with respect to
+    planes and layers, in their places (those of bounds are zero), and to means [N, 3]."""
+    inputs = [features(field, means, time)]
+    for number, layer in enumerate(field.trunk):
+        inputs.append(_linear(layer, np.maximum(inputs[-1], 0) if number else inputs[-1]))
+    hidden = np.maximum(inputs[-1], 0)
+    back = np.zeros_like(hidden)
+    heads = []
+    at = 0
+    for first, last in field.heads:
+        inner = np.maximum(_linear(first, hidden), 0)
+        slope = by[:, at : at + len(last[1])]
+        at += slope.shape[1]
+        by_inner = np.where(inner > 0, slope @ last[0], 0)
+        heads.append(((by_inner.T @ hidden, by_inner.sum(0)), (slope.T @ inner, slope.sum(0))))
+        back += by_inner @ first[0]
+    trunk = []
+    for number in range(len(field.trunk) - 1, -1, -1):
+        back = np.where(inputs[number + 1] > 0, back, 0)
+        given = np.maximum(inputs[number], 0) if number else inputs[number]
+        trunk.append((back.T @ given, back.sum(0)))
+        back = back @ field.trunk[number][0]
+    planes, by_means = _differentiate_planes(field, means, time, back)
+    return Field(np.zeros_like(field.bounds), planes, tuple(trunk[::-1]), tuple(heads)), by_means
+
+
+def _differentiate_planes(
+    field: Field, means: Floats, time: float, back: Floats
+) -> tuple[tuple[tuple[Floats, ...], ...], Floats]:
+    low, high = field.bounds
+    scale = np.float32(2) / (high - low)
+    points = np.concatenate([(means - low) * scale - 1, np.full((len(means), 1), time, np.float32)], 1)
+    by_points = np.zeros_like(points)
+    levels = []
+    begin = 0
+    for level in field.planes:
+        slope = back[:, begin : begin + level[0].shape[0]]
+        begin += slope.shape[1]
+        samples = [_bilinear(plane, points[:, a], points[:, b]) for plane, (a, b) in zip(level, AXES, strict=True)]
+        found = []
+        for number, (plane, (a, b)) in enumerate(zip(level, AXES, strict=True)):
+            others = slope * np.prod([s for k, s in enumerate(samples) if k != number], axis=0)
+            height, width = plane.shape[1:]
+            x0, x1, fx = _steps(points[:, a], width)
+            y0, y1, fy = _steps(points[:, b], height)
+            gradient = np.zeros_like(plane)
+            for y, x, share in ((y0, x0, (1 - fy) * (1 - fx)), (y0, x1, (1 - fy) * fx), (y1, x0, fy * (1 - fx)),
+                                (y1, x1, fy * fx)):  # fmt: skip
+                np.add.at(gradient.reshape(len(plane), -1).T, y * width + x, share * others)
+            found.append(gradient)
+            p00, p01, p10, p11 = (plane[:, y, x].T for y in (y0, y1) for x in (x0, x1))
+            across = (p01 - p00) * (1 - fy) + (p11 - p10) * fy
+            down = (p10 - p00) * (1 - fx) + (p11 - p01) * fx
+            for axis, size, way in ((a, width, across), (b, height, down)):
+                inside = np.abs(points[:, axis]) < 1
+                by_points[:, axis] += np.where(inside, (others * way).sum(1) * (0.5 * (size - 1)), 0)
+        levels.append(tuple(found))
+    return tuple(levels), by_points[:, :3] * scale
+
+
 def _bilinear(plane: Floats, x: Floats, y: Floats) -> Floats:
     """Samples [N, C] of [C, H, W] at x, y in -1 to 1, which stand for the centres of the outermost texels;
     beyond them the border goes on."""

@@ -1,16 +1,14 @@
-"""The deformation field of 4DGaussians for training: its parameters as arrays, and what torch makes of them."""
+"""The deformation field of 4DGaussians for training: its parameters, their gradients and updates."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from scenepress.kernels import training
+from scenepress.kernels import deformation, training
+from scenepress.kernels.deformation import FlatField
 from scenepress.learned.update import BETA1, BETA2, EPSILON
 from scenepress.scene import PLANE_AXES, Deformation, Head, Linear
 
@@ -47,6 +45,11 @@ class FieldSettings:
         if not self.heads or not set(self.heads) <= set(OUTPUTS):
             raise ValueError(f"heads are some of {', '.join(OUTPUTS)}")
 
+    @property
+    def ordered(self) -> tuple[str, ...]:
+        """The heads in the order of Deformation's fields."""
+        return tuple(name for name in OUTPUTS if name in self.heads)
+
 
 @dataclasses.dataclass
 class FieldState:
@@ -54,16 +57,43 @@ class FieldState:
 
     bounds: F32
     """As Deformation.bounds."""
-    values: dict[str, F32]
-    """planes.LEVEL.PLANE, trunk.LAYER.weight and .bias, HEAD.hidden.weight and so on."""
-    first: dict[str, F32]
-    """Adam's first moments."""
-    second: dict[str, F32]
-    """Adam's second moments."""
+    planes: F32
+    """Flat, as FlatField.planes."""
+    weights: F32
+    """Flat, as FlatField.weights."""
+    moments: dict[str, F32]
+    """Adam's: planes_1, planes_2, weights_1, weights_2, of the shapes of planes and weights."""
 
-    def deformation(self) -> Deformation:
-        """The field as a scene has it: copies."""
-        return deformation_of(self.bounds, {name: array.copy() for name, array in self.values.items()})
+
+def layers_of(settings: FieldSettings) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Inputs and outputs of the trunk's layers, and of the heads', two each."""
+    width, inputs = settings.width, settings.channels * len(settings.scales)
+    trunk = [(inputs if k == 0 else width, width) for k in range(settings.depth)]
+    heads = [pair for name in settings.ordered for pair in ((width, width), (width, OUTPUTS[name]))]
+    return trunk, heads
+
+
+def flat(state: FieldState, settings: FieldSettings) -> FlatField:
+    """The field as kernels take it, sharing memory."""
+    levels = [
+        (settings.channels, *(scale * side for side in settings.resolution), settings.times)
+        for scale in settings.scales
+    ]
+    trunk, heads = layers_of(settings)
+    return FlatField(
+        state.planes, np.array(levels, np.int64), state.bounds, state.weights, np.array(trunk, np.int64),
+        np.array(heads, np.int64),
+    )  # fmt: skip
+
+
+def sizes(settings: FieldSettings) -> tuple[int, int]:
+    """Floats of planes and of weights."""
+    planes = 0
+    for scale in settings.scales:
+        sides = (*(scale * side for side in settings.resolution), settings.times)
+        planes += settings.channels * sum(sides[a] * sides[b] for a, b in PLANE_AXES)
+    trunk, heads = layers_of(settings)
+    return planes, sum((inputs + 1) * outputs for inputs, outputs in (*trunk, *heads))
 
 
 def begin(means: F32, settings: FieldSettings, seed: int) -> FieldState:
@@ -73,24 +103,21 @@ def begin(means: F32, settings: FieldSettings, seed: int) -> FieldState:
     layers begin at zero.
     """
     random = np.random.default_rng([seed, 4])
-    values: dict[str, F32] = {}
-    for number, scale in enumerate(settings.scales):
-        sides = (*(scale * side for side in settings.resolution), settings.times)
-        for k, (a, b) in enumerate(PLANE_AXES):
-            shape = (settings.channels, sides[b], sides[a])
-            is_time = b == TIME_AXIS
-            start = np.ones(shape) if is_time else random.uniform(0.1, 0.5, shape)
-            values[f"planes.{number}.{k}"] = start.astype(np.float32)
-    width = settings.width
-    inputs = settings.channels * len(settings.scales)
-    for layer in range(settings.depth):
-        values |= _linear(random, f"trunk.{layer}", width, inputs if layer == 0 else width)
-    for head in settings.heads:
-        values |= _linear(random, f"{head}.hidden", width, width)
-        values[f"{head}.out.weight"] = np.zeros((OUTPUTS[head], width), np.float32)
-        values[f"{head}.out.bias"] = np.zeros(OUTPUTS[head], np.float32)
-    first, second = ({name: np.zeros_like(array) for name, array in values.items()} for _ in range(2))
-    return FieldState(_bounds(means), values, first, second)
+    planes, weights = (np.zeros(size, np.float32) for size in sizes(settings))
+    moments = {f"{name}_{k}": np.zeros_like(array) for name, array in (("planes", planes), ("weights", weights))
+               for k in (1, 2)}  # fmt: skip
+    state = FieldState(_bounds(means), planes, weights, moments)
+    views = deformation.unflat(flat(state, settings))
+    for level in views.planes:
+        for plane, (_, second) in zip(level, PLANE_AXES, strict=True):
+            plane[:] = 1 if second == TIME_AXIS else random.uniform(0.1, 0.5, plane.shape)
+    for weight, bias in (*views.trunk, *(head[0] for head in views.heads)):
+        outputs, inputs = weight.shape
+        limit = np.sqrt(6 / (outputs + inputs))
+        weight[:] = random.uniform(-limit, limit, weight.shape)
+        # Features are small at first: with biases of zero a few steps could silence a whole layer for good.
+        bias[:] = random.uniform(-1, 1, outputs) / np.sqrt(inputs)
+    return state
 
 
 def _bounds(means: F32) -> F32:
@@ -100,90 +127,64 @@ def _bounds(means: F32) -> F32:
     return np.array([high + margin, low - margin]).astype(np.float32)
 
 
-def _linear(random: np.random.Generator, name: str, outputs: int, inputs: int) -> dict[str, F32]:
-    limit = np.sqrt(6 / (outputs + inputs))
-    weight = random.uniform(-limit, limit, (outputs, inputs)).astype(np.float32)
-    # Features are small at first: with biases of zero a few steps could silence a whole layer for good.
-    bias = random.uniform(-1, 1, outputs) / np.sqrt(inputs)
-    return {f"{name}.weight": weight, f"{name}.bias": bias.astype(np.float32)}
+def deformation_of(state: FieldState, settings: FieldSettings) -> Deformation:
+    """The field as a scene has it: copies."""
+    views = deformation.unflat(flat(state, settings))
+    planes = tuple(tuple(np.ascontiguousarray(plane) for plane in level) for level in views.planes)
+    heads = {name: Head(*map(_linear, pair)) for name, pair in zip(settings.ordered, views.heads, strict=True)}
+    return Deformation(state.bounds.copy(), planes, tuple(map(_linear, views.trunk)), **heads)
 
 
-def deformation_of(bounds: F32, values: Mapping[str, F32]) -> Deformation:
-    """The field of these arrays, by the names of FieldState; shares their memory."""
-
-    def layer(name: str) -> Linear:
-        return Linear(values[f"{name}.weight"], values[f"{name}.bias"])
-
-    levels = 1 + max(int(name.split(".")[1]) for name in values if name.startswith("planes."))
-    depth = sum(name.startswith("trunk.") and name.endswith("weight") for name in values)
-    planes = tuple(tuple(values[f"planes.{i}.{k}"] for k in range(len(PLANE_AXES))) for i in range(levels))
-    names = [name for name in OUTPUTS if f"{name}.out.bias" in values]
-    heads = {name: Head(layer(f"{name}.hidden"), layer(f"{name}.out")) for name in names}
-    return Deformation(bounds, planes, tuple(layer(f"trunk.{i}") for i in range(depth)), **heads)
+def _linear(layer: tuple[F32, F32]) -> Linear:
+    return Linear(layer[0].copy(), layer[1].copy())
 
 
-def tensors(state: FieldState) -> dict[str, Tensor]:
-    """Leaves that share the memory of the state's values and require gradients."""
-    return {name: torch.from_numpy(array).requires_grad_() for name, array in state.values.items()}
+def split(settings: FieldSettings, offsets: F32) -> dict[str, F32]:
+    """Columns of what the field gives [N, outputs], by head."""
+    ends = np.cumsum([OUTPUTS[name] for name in settings.ordered])
+    return dict(zip(settings.ordered, np.split(offsets, ends[:-1], axis=1), strict=True))
 
 
-def offsets(leaves: Mapping[str, Tensor], bounds: F32, means: Tensor, time: float) -> dict[str, Tensor]:
-    """What is added to the attributes of splats at `means` [N, 3]: by head, [N, outputs]."""
-    low, high = torch.from_numpy(bounds)
-    points = (means - low) * (2 / (high - low)) - 1
-    points = torch.cat([points, torch.full_like(points[:, :1], time)], 1)
-    features = []
-    number = 0
-    while f"planes.{number}.0" in leaves:
-        product: Tensor | None = None
-        for k, axes in enumerate(PLANE_AXES):
-            found = torch.nn.functional.grid_sample(
-                leaves[f"planes.{number}.{k}"][None], points[:, list(axes)][None, None], mode="bilinear",
-                padding_mode="border", align_corners=True,
-            )[0, :, 0]  # fmt: skip
-            product = found if product is None else product * found
-        assert product is not None
-        features.append(product)
-        number += 1
-    hidden = torch.cat(features).T
-    layer = 0
-    while f"trunk.{layer}.weight" in leaves:
-        hidden = _apply(leaves, f"trunk.{layer}", torch.relu(hidden) if layer else hidden)
-        layer += 1
-    hidden = torch.relu(hidden)
-    heads = [name for name in OUTPUTS if f"{name}.out.bias" in leaves]
-    inner = {name: torch.relu(_apply(leaves, f"{name}.hidden", hidden)) for name in heads}
-    return {name: _apply(leaves, f"{name}.out", x) for name, x in inner.items()}
+@dataclasses.dataclass(frozen=True)
+class Roughness:
+    """Weights of what is added to the loss, means of planes' values, as in 4DGaussians."""
+
+    space: float = 1e-4
+    """Of the squared second differences of spatial planes along their second axis."""
+    time: float = 1e-2
+    """Of those of planes of time, along it."""
+    still: float = 1e-4
+    """Of the distance of planes of time from one."""
 
 
-def _apply(leaves: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    return torch.nn.functional.linear(x, leaves[f"{name}.weight"], leaves[f"{name}.bias"])
+def add_roughness(state: FieldState, settings: FieldSettings, weights: Roughness, times: float, by: F32) -> None:
+    """Adds the derivatives of what is added to the loss, `times` over, to `by`, of the planes' shape."""
+    space, time, still = (times * weight for weight in (weights.space, weights.time, weights.still))
+    field = flat(state, settings)
+    planes = deformation.unflat(field).planes
+    slopes = deformation.unflat(field._replace(planes=by)).planes
+    for level, slope_level in zip(planes, slopes, strict=True):
+        for plane, slope, (_, second) in zip(level, slope_level, PLANE_AXES, strict=True):
+            is_time = second == TIME_AXIS
+            weight = time if is_time else space
+            if weight and plane.shape[1] > 2:
+                bend = plane[:, 2:] - 2 * plane[:, 1:-1] + plane[:, :-2]
+                bend *= 2 * weight / bend.size
+                slope[:, 2:] += bend
+                slope[:, 1:-1] -= 2 * bend
+                slope[:, :-2] += bend
+            if is_time and still:
+                slope += (still / plane.size) * np.sign(plane - 1)
 
 
-def roughness(leaves: Mapping[str, Tensor], space: float, time: float, still: float) -> Tensor:
-    """What is added to the loss: second differences of planes (spatial ones along their second axis, those of time
-    along it), and how far those of time are from one; each mean times its weight, as in 4DGaussians."""
-    total = torch.zeros(())
-    for name, plane in leaves.items():
-        if not name.startswith("planes."):
-            continue
-        is_time = PLANE_AXES[int(name.rpartition(".")[2])][1] == TIME_AXIS
-        weight = time if is_time else space
-        if weight and plane.shape[1] > 2:
-            total = total + weight * (plane[:, 2:] - 2 * plane[:, 1:-1] + plane[:, :-2]).square().mean()
-        if is_time and still:
-            total = total + still * (1 - plane).abs().mean()
-    return total
-
-
-def descend(state: FieldState, leaves: Mapping[str, Tensor], step: int, planes: float, networks: float) -> None:
-    """Adam's update of all values, from the gradients of the leaves. planes, networks: rates. step: from 1 on."""
-    for name, leaf in leaves.items():
-        if leaf.grad is None:
-            continue
-        rate = planes if name.startswith("planes.") else networks
-        arrays = (state.values[name], leaf.grad.numpy(), state.first[name], state.second[name])
-        values, slopes, first, second = (array.reshape(len(array), -1) for array in arrays)
-        seen = np.ones(len(values), np.uint8)
-        slopes = np.ascontiguousarray(slopes)
-        training.adam(values, slopes, first, second, seen, rate, BETA1, BETA2, EPSILON, step)
+def descend(
+    state: FieldState, by_planes: F32, by_weights: F32, step: int, planes_rate: float, weights_rate: float
+) -> None:
+    """Adam's update of all values. step: from 1 on."""
+    for name, by, rate in (("planes", by_planes, planes_rate), ("weights", by_weights, weights_rate)):
+        values = getattr(state, name)
+        width = next(w for w in (64, 16, 4, 1) if values.size % w == 0)
+        arrays = (values, by, state.moments[f"{name}_1"], state.moments[f"{name}_2"])
+        rows = [array.reshape(-1, width) for array in arrays]
+        seen = np.ones(len(rows[0]), np.uint8)
+        training.adam(rows[0], rows[1], rows[2], rows[3], seen, rate, BETA1, BETA2, EPSILON, step)

@@ -28,9 +28,10 @@ def save(run: State4d, stream: BinaryIO, name: str) -> None:
         "version4d": np.array(_VERSION),
         "splats": np.frombuffer(inner.getvalue(), np.uint8),
         "bounds": run.field.bounds,
+        "planes": run.field.planes,
+        "weights": run.field.weights,
+        **run.field.moments,
     }
-    for suffix, part in zip(_MOMENTS, (run.field.values, run.field.first, run.field.second), strict=True):
-        arrays |= {f"field {key}{suffix}": array for key, array in part.items()}
     np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
@@ -47,9 +48,8 @@ def load(stream: BinaryIO, name: str, where: str, most: int, settings: FieldSett
     Raises:
         FormatError: no such file, a damaged one, or one of another run.
     """
-    wanted = field.begin(np.zeros((2, 3), np.float32), settings, 0).values
-    weights = sum(array.nbytes + 1024 for array in wanted.values())
-    limit = 3 * weights + 2 * state.FREE_BYTES + state.SPLAT_BYTES * most
+    planes, weights = field.sizes(settings)
+    limit = 12 * (planes + weights) + 2 * state.FREE_BYTES + state.SPLAT_BYTES * most
     try:
         with zipfile.ZipFile(stream) as packed:
             unpacked = sum(member.file_size for member in packed.infolist())
@@ -62,10 +62,9 @@ def load(stream: BinaryIO, name: str, where: str, most: int, settings: FieldSett
             raise FormatError(f"{where}: a checkpoint of version {arrays['version4d']}, not {_VERSION}")
         splats = state.load(io.BytesIO(arrays["splats"].tobytes()), name, where, most)
         bounds = _checked(arrays, "bounds", (2, 3), where)
-        values, first, second = (
-            {key: _checked(arrays, f"field {key}{suffix}", array.shape, where) for key, array in wanted.items()}
-            for suffix in _MOMENTS
-        )
+        shapes = {f"planes{suffix}": (planes,) for suffix in _MOMENTS}
+        shapes |= {f"weights{suffix}": (weights,) for suffix in _MOMENTS}
+        found = {key: _checked(arrays, key, shape, where) for key, shape in shapes.items()}
     except (
         KeyError, ValueError, TypeError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile,
         zlib.error,
@@ -73,7 +72,7 @@ def load(stream: BinaryIO, name: str, where: str, most: int, settings: FieldSett
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{where}: not a checkpoint of such training, or damaged: {str(error)[:80]}") from None
-    return State4d(splats, FieldState(bounds, values, first, second))
+    return State4d(splats, FieldState(bounds, found.pop("planes"), found.pop("weights"), found))
 
 
 def _checked(arrays: dict[str, NDArray[np.generic]], key: str, shape: tuple[int, ...], where: str) -> F32:

@@ -11,12 +11,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from scenepress.errors import TrainingError
-from scenepress.kernels import training
+from scenepress.kernels import deformation, training
 from scenepress.learned import densify, field, initial, update
-from scenepress.learned.field import FieldSettings, FieldState
+from scenepress.learned.field import F32, FieldSettings, FieldState, Roughness
 from scenepress.learned.state import State, begin, raise_degree
 from scenepress.learned.train import Progress, TrainSettings, View, grow, rates, require_fitting, train
 from scenepress.render import SplatGradients, TrainingBackend, differentiable, training_backend
@@ -39,12 +38,7 @@ class Train4dSettings:
     """Of Adam for the planes at the first step; a tenth of it at the last, exponential in between."""
     networks_rate: float = 8e-4
     """The same for the networks."""
-    smooth_space: float = 1e-4
-    """Weight of the second differences of spatial planes."""
-    smooth_time: float = 1e-2
-    """Weight of those of planes of time, along it."""
-    still: float = 1e-4
-    """Weight of the distance of planes of time from one."""
+    roughness: Roughness = dataclasses.field(default_factory=Roughness)
 
 
 @dataclasses.dataclass
@@ -71,7 +65,7 @@ def train_4d(
         views: at least two, each with its time; images at least 11 pixels a side.
         scene: what to start with, in the cameras' axes; its shN is left out.
         settings: see Train4dSettings.
-        backend: what renders and gives the gradients; the field is evaluated by torch, on the CPU.
+        backend: what renders and gives the gradients; the field is evaluated on the CPU.
         resume: a state of the second stage to go on from; changed.
         progress: told after each step.
         after_step: given the state after each step of the second stage, to save it: not to keep or change.
@@ -104,7 +98,7 @@ def train_4d(
             told(f"training with motion, {len(state.splats):,} splats", state.splats.step / settings.fine.steps)
     densify.prune(state.splats, settings.fine.prune_opacity)
     raise_degree(state.splats, settings.fine.sh_degree)
-    return DynamicSplats(state.splats.splats(), state.field.deformation())
+    return DynamicSplats(state.splats.splats(), field.deformation_of(state.field, settings.field))
 
 
 def _scaled(progress: Progress, low: float, high: float) -> Progress:
@@ -115,9 +109,9 @@ def _step(state: State4d, view: View, settings: Train4dSettings, size: float, ba
     """One update of splats and field. size: extent of the scene, in its units."""
     fine, splats = settings.fine, state.splats
     raise_degree(splats, min(fine.sh_degree, splats.step // fine.sh_every))
-    leaves = field.tensors(state.field)
-    means = torch.from_numpy(splats.values["means"]).requires_grad_()
-    moved = field.offsets(leaves, state.field.bounds, means, view.time)
+    flat = field.flat(state.field, settings.field)
+    means = splats.values["means"]
+    moved = field.split(settings.field, deformation.deform_flat(flat, means, view.time))
     background = fine.background if view.background is None else view.background
     target = np.divide(view.image, np.float32(255), dtype=np.float32)
     with update.device_at_work(backend, splats.step + 1):
@@ -126,47 +120,45 @@ def _step(state: State4d, view: View, settings: Train4dSettings, size: float, ba
         gradients = frame.backward(by_color)
     splats.step += 1
     update.require_finite(splats.step, view.camera.name, gradients, l1, ssim)
-    by_means = _differentiate(leaves, means, moved, gradients, settings, splats.step)
+    by_planes, by_weights, by_means = _differentiate(state, view, gradients, settings)
     half = np.array([0.5 * view.camera.width, 0.5 * view.camera.height], np.float32)
     splats.pull += np.hypot(*(gradients.centers * half).T)
     splats.shown += update.shown(gradients)
     done = splats.step / fine.steps
     update.descend(splats, gradients, {"means": by_means}, rates(fine, splats.step, size))
+    rate = 0.1**done
     field.descend(
-        state.field, leaves, splats.step, settings.planes_rate * 0.1**done, settings.networks_rate * 0.1**done
+        state.field, by_planes, by_weights, splats.step, settings.planes_rate * rate, settings.networks_rate * rate
     )
     logits = splats.values["opacity_logits"]
     np.minimum(logits, np.float32(densify.logit(fine.max_opacity)), out=logits)
 
 
-def _moved(splats: Splats, moved: dict[str, torch.Tensor]) -> Splats:
-    found = {name: tensor.detach().numpy() for name, tensor in moved.items()}
+def _moved(splats: Splats, moved: dict[str, F32]) -> Splats:
     still = np.float32(0)
     return dataclasses.replace(
         splats,
-        means=splats.means + found.get("position", still),
-        log_scales=splats.log_scales + found.get("scale", still),
-        quats=splats.quats + found.get("rotation", still),
-        opacity_logits=splats.opacity_logits + (found["opacity"][:, 0] if "opacity" in found else still),
+        means=splats.means + moved.get("position", still),
+        log_scales=splats.log_scales + moved.get("scale", still),
+        quats=splats.quats + moved.get("rotation", still),
+        opacity_logits=splats.opacity_logits + (moved["opacity"][:, 0] if "opacity" in moved else still),
     )
 
 
 def _differentiate(
-    leaves: dict[str, torch.Tensor], means: torch.Tensor, moved: dict[str, torch.Tensor],
-    gradients: SplatGradients, settings: Train4dSettings, step: int,
-) -> field.F32:  # fmt: skip
-    """Gradients of the field, in its leaves, and of the means by way of the field."""
+    state: State4d, view: View, gradients: SplatGradients, settings: Train4dSettings
+) -> tuple[F32, F32, F32]:
+    """Gradients of the field's planes and weights, and of the means by way of the field."""
     by = {
         "position": gradients.means, "scale": gradients.log_scales, "rotation": gradients.quats,
         "opacity": gradients.opacity_logits[:, None],
     }  # fmt: skip
-    outputs = list(moved.values())
-    slopes: list[torch.Tensor | None] = [torch.from_numpy(np.ascontiguousarray(by[name])) for name in moved]
+    slopes = np.concatenate([by[name] for name in settings.field.ordered], axis=1)
+    flat, step = field.flat(state.field, settings.field), state.splats.step
+    found = deformation.differentiate(flat, state.splats.values["means"], view.time, slopes)
+    by_planes, by_weights, by_means = found
+    if not all(math.isfinite(float(np.vdot(array, array))) for array in found):
+        raise TrainingError(f"step {step}: the gradient of the field is not finite (view {view.camera.name})")
     if step % REGULAR_EVERY == 0:
-        weights = (settings.smooth_space, settings.smooth_time, settings.still)
-        outputs.append(REGULAR_EVERY * field.roughness(leaves, *weights))
-        slopes.append(None)
-    torch.autograd.backward(outputs, slopes)
-    if means.grad is None or not math.isfinite(float(means.grad.square().sum())):
-        raise TrainingError(f"step {step}: the gradient of the field is not finite")
-    return np.asarray(means.grad.numpy(), np.float32)
+        field.add_roughness(state.field, settings.field, settings.roughness, REGULAR_EVERY, by_planes)
+    return by_planes, by_weights, by_means
