@@ -173,9 +173,13 @@ class Convert:
     source: Annotated[Positional[Path], arg(metavar="IN")]
     """Any supported scene file."""
     output: Annotated[Positional[Path], arg(metavar="OUT")]
-    """The file to write; its suffix names the format."""
+    """The file to write; its suffix names the format. With --frames a folder."""
     drop_invalid: bool = False
     """Leave out splats with non-finite or absurd values."""
+    time: Annotated[float | None, _decimal("T")] = None
+    """Of a scene that changes with time: what it is at T, 0 to 1."""
+    frames: Annotated[int | None, _count("N")] = None
+    """Of a scene that changes with time: N evenly spread moments, as a folder of .ply files."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,6 +208,8 @@ class Compare:
     """transforms.json, cameras.json or a COLMAP folder."""
     background: Backgrounds = "both"
     """Behind the splats; both: every number is the mean over black and over white."""
+    times: Annotated[int | None, _count("N")] = None
+    """Of scenes that change with time: at N moments, 8 if not given."""
     as_json: Json = False
     """Print one JSON object and nothing else."""
 
@@ -222,6 +228,8 @@ class Render:
     """Width in pixels: 800, or as --camera says."""
     background: Background = "black"
     """Behind the splats."""
+    time: Annotated[float | None, _decimal("T")] = None
+    """Of a scene that changes with time: when, 0 to 1."""
 
 
 @dataclasses.dataclass(frozen=True)

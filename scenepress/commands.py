@@ -17,6 +17,7 @@ from scenepress import (
     cli,
     container,
     distill_options,
+    dynamic_commands,
     encoding,
     metadata,
     printing,
@@ -251,6 +252,9 @@ def convert(command: cli.Convert) -> None:
     """Read and write."""
     from scenepress.formats import table
 
+    if _changes(command.source, "--time" if command.time is not None else "--frames" if command.frames else None):
+        dynamic_commands.convert(command)
+        return
     checks.require_other_file(command.source, command.output)
     checks.require_writable(command.output)
     table.write(checks.load(command.source, command.drop_invalid), command.output)
@@ -258,6 +262,9 @@ def convert(command: cli.Convert) -> None:
 
 def inspect(command: cli.Inspect) -> None:
     """Say what a file holds."""
+    if dynamic_commands.is_dynamic(command.source):
+        dynamic_commands.inspect(command)
+        return
     found = api.inspect(command.source)
     if command.as_json:
         printing.print_json(found.as_json())
@@ -269,6 +276,11 @@ def compare(command: cli.Compare) -> None:
     """Render both scenes and print how far apart they are."""
     checks.require_range("--views", command.views, checks.MAX_VIEWS)
     checks.require_range("--size", command.size, checks.MAX_WIDTH)
+    if any(map(dynamic_commands.is_dynamic, (command.a, command.b))):
+        dynamic_commands.compare(command)
+        return
+    if command.times is not None:
+        raise UsageError("--times: neither scene changes with time")
     a, b = checks.load(command.a), checks.load(command.b)
     if not len(a):
         raise FormatError(f"{command.a}: an empty scene is no reference to compare with")
@@ -318,7 +330,10 @@ def render(command: cli.Render) -> None:
             checks.require_other_file(Path(file), command.output)
     checks.require_place(command.output)
     checks.require_range("--size", command.size, checks.MAX_WIDTH)
-    scene = checks.load(command.source)
+    if _changes(command.source, None if command.time is None else "--time"):
+        scene = dynamic_commands.at_time(command, command.time or 0.0)
+    else:
+        scene = checks.load(command.source)
     factor = scene_ops.viewing_scale(scene)
     camera = scene_ops.enlarge_camera(_camera(command, scene), factor)
     background = checks.BACKGROUNDS[command.background] or checks.BLACK
@@ -327,6 +342,14 @@ def render(command: cli.Render) -> None:
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
     PIL.Image.fromarray(quality.to_8bit(image.color)).save(buffer, kind, **options)
     write_whole(command.output, buffer.getvalue())
+
+
+def _changes(source: Path, option: str | None) -> bool:
+    """Whether a scene changes with time. Refuses an option that only such scenes have."""
+    found = dynamic_commands.is_dynamic(source)
+    if option and not found:
+        raise UsageError(f"{option}: {source} does not change with time")
+    return found
 
 
 def _encode(

@@ -170,7 +170,7 @@ def print_training(done: Training) -> None:
         rows.append(("SSIM", f"{done.ssim:.5f}"))
     else:
         rows.append(("held out", "none: how good the scene is was not measured"))
-    _print_rows(done.output, rows)
+    print_rows(done.output, rows)
 
 
 def print_json(values: dict[str, Json]) -> None:
@@ -195,7 +195,7 @@ def print_outcome(done: Outcome) -> None:
     rows.append(("decode", _speed(done.splats_kept, done.decode_seconds)))
     if done.report:
         rows.append(("report", done.report))
-    _print_rows(f"{done.output} ({done.preset})", rows)
+    print_rows(f"{done.output} ({done.preset})", rows)
 
 
 def print_pruning(done: PruneOutcome) -> None:
@@ -209,7 +209,7 @@ def print_pruning(done: PruneOutcome) -> None:
     if done.distill_steps is not None:
         what = f"{done.distill_steps:,} steps, backend {done.distill_backend}"
         rows.append(("distilled", what if done.distilled else f"no, {what} did not pay"))
-    _print_rows(done.output, rows)
+    print_rows(done.output, rows)
 
 
 def _merged(done: PruneOutcome) -> str:
@@ -237,7 +237,7 @@ def print_pair(pair: Pair) -> None:
             rows.append((name, f"{value:.{digits}f}"))
     size = f"{view.width} x {view.height} pixels"
     rows.append(("views", f"{len(result.views)} {pair.cameras}, {size}, over {pair.background}"))
-    _print_rows(f"{pair.b} against {pair.a}", rows)
+    print_rows(f"{pair.b} against {pair.a}", rows)
 
 
 def print_inspection(found: Inspection) -> None:
@@ -264,12 +264,13 @@ def print_inspection(found: Inspection) -> None:
         rows.append(("structure", f"{found.press.levels} levels, {found.press.tiles} tiles"))
         if info.quality:
             rows.append(("quality", _record(info.quality)))
-    _print_rows(found.path, rows)
+    print_rows(found.path, rows)
     if found.press:
         _print_rates(found.press.rates, found.count)
 
 
-def _print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
+def print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """A title, and names with values below it."""
     width = max(len(name) for name, _ in rows)
     print(title, *(f"  {name:{width}}  {value}" for name, value in rows), sep="\n")
 

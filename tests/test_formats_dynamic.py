@@ -284,6 +284,8 @@ class TestSequence:
 
     def test_too_few_frames(self, tmp_path: Path) -> None:
         write_ply(splats(5), tmp_path / "0.ply")
+        for name in ("ckpt_1.pt", "ckpt_2.pt"):
+            (tmp_path / name).write_bytes(b"")
         assert dynamic_table.identify(tmp_path) is None
         with pytest.raises(FormatError, match="0 scenes"):
             read_sequence(tmp_path)

@@ -47,7 +47,9 @@ def frame_files(folder: Path) -> list[Path]:
     by_suffix: dict[str, list[Path]] = {}
     for path in folder.iterdir():
         found = table.by_suffix(path)
-        if found is not None and found.suffixes[0].startswith(".") and path.is_file():
+        # Checkpoints in one folder are steps of one training.
+        is_scene = found is not None and found.suffixes[0].startswith(".") and found.name != "checkpoint"
+        if found is not None and is_scene and path.is_file():
             by_suffix.setdefault(found.name, []).append(path)
     paths = max(by_suffix.values(), key=len, default=[])
     return sorted(paths, key=_natural) if len(paths) > 1 else []
