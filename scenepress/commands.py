@@ -148,9 +148,11 @@ def prune(command: cli.Prune) -> None:
     from scenepress import pruning
     from scenepress.formats import table
 
+    moves = dynamic_commands.is_dynamic(command.source)
     checks.require_other_file(command.source, command.output)
-    checks.require_writable(command.output)
-    distill_options.require_sense(command)
+    if not moves:
+        checks.require_writable(command.output)
+        distill_options.require_sense(command)
     if (command.keep is None) == (command.max_loss_db is None):
         raise UsageError("prune: give one of --keep SHARE and --max-loss-db DB")
     if command.keep is not None and not 0 < command.keep <= 1:
@@ -160,6 +162,9 @@ def prune(command: cli.Prune) -> None:
     model = pruning.MODEL_PSNR if command.model_psnr is None else command.model_psnr
     if not 0 < model < MAX_LOSS:
         raise UsageError(f"--model-psnr {model:g}: must be between 0 and {MAX_LOSS:g}")
+    if moves:
+        dynamic_commands.prune(command, model)
+        return
     scene = checks.load(command.source, command.drop_invalid, refuse=True)
     if not len(scene):
         raise FormatError(f"{command.source}: an empty scene has nothing to leave out")

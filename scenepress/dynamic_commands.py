@@ -140,11 +140,87 @@ def _write_frames(command: cli.Convert, frames: int) -> None:
     if not 2 <= frames <= MAX_FRAMES:
         raise UsageError(f"--frames {frames}: must be in 2..{MAX_FRAMES}")
     output = command.output
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output} exists: name a new folder")
+    _require_new_folder(output)
     scene = dynamic_table.read(command.source)
     with checks.progress() as progress:
         write_sequence(dynamics.sampled(scene, frames), output, progress=lambda done: progress("frames", done))
+
+
+def prune(command: cli.Prune, model_psnr: float) -> None:
+    """Leave out splats of a 4DGaussians model, train the rest if asked for, write; then say what that costs."""
+    from scenepress import dynamic_pruning
+    from scenepress.formats.gaussians4d import write_4dgaussians
+
+    if command.images is not None or command.checkpoint is not None or command.resume:
+        raise UsageError("--images, --checkpoint and --resume: not for scenes that change with time")
+    if command.distill is not None and command.distill < 1:
+        raise UsageError(f"--distill {command.distill}: at least 1")
+    checks.require_seed(command.seed)
+    _require_new_folder(command.output)
+    backend = checks.require_backend(command.backend)
+    scene = dynamic_table.read(command.source)
+    if not isinstance(scene, DynamicSplats):
+        raise UsageError(f"{command.source}: of scenes that change with time only 4DGaussians models are pruned")
+    if not len(scene):
+        raise FormatError(f"{command.source}: an empty scene has nothing to leave out")
+    moments = None if command.cameras is None else moments_of(command.cameras, dynamics.at(scene, 0.5))
+    with checks.progress() as progress:
+        if command.keep is not None:
+            found = dynamic_pruning.to_share(
+                scene, command.keep, moments, model_psnr=model_psnr, progress=progress
+            )
+        else:
+            loss = command.max_loss_db or 0.0
+            found = dynamic_pruning.to_loss(scene, loss, moments, model_psnr=model_psnr, progress=progress)
+    left, is_trained = found.scene, False
+    if command.distill is not None:
+        from scenepress import dynamic_distillation
+
+        with checks.progress() as progress:
+            left = dynamic_distillation.restore(
+                found.scene, scene, command.distill, moments, backend=backend, seed=command.seed, progress=progress
+            )
+        is_trained = left is not found.scene
+        found = dynamic_pruning.judge(scene, left, found.kept, moments, model_psnr=model_psnr)
+    write_4dgaussians(left, command.output)
+    outcome = printing.PruneOutcome(
+        source=str(command.source), output=str(command.output), splats=len(scene), splats_kept=len(left),
+        splats_merged=0, psnr=found.psnr, loss_db=found.loss, model_psnr=model_psnr, views=found.moments,
+        cameras="given" if moments else "synthesised", distilled=is_trained, distill_steps=command.distill,
+        distill_backend=backend if command.distill else None,
+    )  # fmt: skip
+    if command.as_json:
+        printing.print_json(outcome.as_json())
+    else:
+        printing.print_pruning(outcome)
+
+
+def moments_of(path: Path, scene: Splats) -> list[dynamics.Moment]:
+    """Cameras with their times, of a data set of a scene that moves; or those of a file, spread over the time.
+
+    Raises:
+        FormatError: damaged, without cameras, or of cameras that see nothing of the scene.
+        OSError: it cannot be read.
+    """
+    from scenepress import moving_photographs
+
+    if path.is_dir():
+        try:
+            return [dynamics.Moment(shot.camera, shot.time) for shot in moving_photographs.find(path, "train")]
+        except FormatError:
+            pass  # A folder of cameras without times, perhaps.
+    cameras = checks.read_cameras_of(path, scene)
+    checks.require_measurable(cameras)
+    ranks = np.argsort(np.argsort((np.arange(len(cameras)) * 0.6180339887498949) % 1))
+    return [
+        dynamics.Moment(camera, float(rank) / max(1, len(cameras) - 1))
+        for camera, rank in zip(cameras, ranks, strict=True)
+    ]
+
+
+def _require_new_folder(output: Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"{output} exists: name a new folder")
 
 
 def compare(command: cli.Compare) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scenepress.kernels import deformation
 from scenepress.scene import (
+    Camera,
     Deformation,
     Dynamic,
     DynamicSplats,
@@ -25,6 +26,15 @@ Floats = NDArray[np.float32]
 Backend = Literal["auto", "cpu", "portable", "reference", "cuda"]
 """cpu: the fastest loops of this machine. portable: the same without special instructions. reference: NumPy.
 cuda: needs a device. auto: the fastest that runs here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """Where a scene is seen from, and when."""
+
+    camera: Camera
+    time: float
+    """0 to 1."""
 
 
 def at(scene: Dynamic, time: float, *, backend: Backend = "auto") -> Splats:

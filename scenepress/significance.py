@@ -40,6 +40,16 @@ class Sensitivity:
     """float64 [N, 3]: squared derivative with a small turn about each of its own axes, per rad^2."""
 
 
+def total(parts: Sequence[Sensitivity]) -> Sensitivity:
+    """Of all views of all parts, which are of the same splats; at least one part."""
+    sums = {
+        field.name: np.sum([getattr(part, field.name) for part in parts], axis=0)
+        for field in dataclasses.fields(Sensitivity)
+    }
+    sums["weight_max"] = np.max([part.weight_max for part in parts], axis=0)
+    return Sensitivity(**sums)
+
+
 VOLUME_QUANTILE, VOLUME_POWER = 0.9, 0.1
 """Of global_score(), as published."""
 
@@ -57,6 +67,18 @@ def global_score(measured: Sensitivity, splats: Splats) -> NDArray[np.float64]:
     share = np.exp(np.clip(log_volume - np.quantile(log_volume, VOLUME_QUANTILE), -600, 0))
     score: NDArray[np.float64] = measured.weight * share**VOLUME_POWER
     return score
+
+
+def spatio_temporal_score(parts: Sequence[tuple[Sensitivity, Splats]]) -> NDArray[np.float64]:
+    """The spatio-temporal significance of Light4GS, float64 [N]: the mean of global_score() over moments.
+
+    parts: what was measured at each moment, and the splats as they were then; at least one. Which splats matter is
+    better told by what is measured (docs/pruning.md).
+    Source: Liu et al., "Light4GS: Lightweight Compact 4D Gaussian Splatting Generation via Context Model", 2025.
+    """
+    scores = [global_score(measured, splats) for measured, splats in parts]
+    mean: NDArray[np.float64] = np.mean(scores, axis=0)
+    return mean
 
 
 def measure(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from dynamic_scenes import dynamic
 
 from scenepress import cli, dynamics, moving_photographs, quality, train4d_command
 from scenepress.cameras import look_at
@@ -19,7 +20,7 @@ from scenepress.kernels import deformation as kernels
 from scenepress.learned import field, initial, state4d
 from scenepress.learned.field import FieldSettings, Roughness
 from scenepress.learned.train import TrainSettings, View
-from scenepress.learned.train4d import State4d, Train4dSettings, train_4d
+from scenepress.learned.train4d import State4d, Train4dSettings, train_4d, tune
 from scenepress.render import rasterize
 from scenepress.scene import PLANE_AXES, Camera, DynamicSplats, Splats
 
@@ -76,9 +77,9 @@ def psnr(scene: DynamicSplats | Splats, among: list[View]) -> float:
 def test_a_new_field_moves_nothing() -> None:
     means = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
     state = field.begin(means, SMALL, 0)
-    moved = dynamics.offsets(field.deformation_of(state, SMALL), means, 0.5)
+    moved = dynamics.offsets(field.deformation_of(state), means, 0.5)
     assert all(not values.any() for values in moved.values())
-    inside = (means < state.bounds[0]) & (means > state.bounds[1])
+    inside = (means < state.flat.bounds[0]) & (means > state.flat.bounds[1])
     assert inside.mean() > 0.95
 
 
@@ -87,9 +88,10 @@ def test_offsets_are_those_of_the_scene() -> None:
     means = random.normal(size=(50, 3)).astype(np.float32)
     shape = FieldSettings(4, (8, 7, 6), 5, (1, 2), 16, 2, ("opacity", "position"))
     state = field.begin(means, shape, 3)
-    state.weights += 0.1 * random.normal(size=state.weights.shape).astype(np.float32)
-    found = field.split(shape, kernels.deform_flat(field.flat(state, shape), means, 0.7))
-    expected = dynamics.offsets(field.deformation_of(state, shape), means, 0.7)
+    noise = 0.1 * random.normal(size=state.flat.weights.shape)
+    state.flat.weights[:] += noise.astype(np.float32)
+    found = field.split(state, kernels.deform_flat(state.flat, means, 0.7))
+    expected = dynamics.offsets(field.deformation_of(state), means, 0.7)
     assert list(found) == list(expected) == ["position", "opacity"]
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
@@ -98,20 +100,20 @@ def test_offsets_are_those_of_the_scene() -> None:
 def test_roughness_is_the_slope_of_what_is_added_to_the_loss() -> None:
     shape = FieldSettings(2, (5, 4, 3), 6, (1,), 4)
     state = field.begin(np.ones((4, 3), np.float32), shape, 0)
-    state.planes += np.random.default_rng(2).normal(size=state.planes.shape).astype(np.float32)
+    state.flat.planes[:] += np.random.default_rng(2).normal(size=state.flat.planes.shape).astype(np.float32)
 
     def added(planes: np.ndarray) -> float:
         total = 0.0
-        (level,) = kernels.unflat(field.flat(state, shape)._replace(planes=planes)).planes
+        (level,) = kernels.unflat(state.flat._replace(planes=planes)).planes
         for plane, (_, second) in zip(level, PLANE_AXES, strict=True):
             bend = plane[:, 2:] - 2 * plane[:, 1:-1] + plane[:, :-2]
             total += (0.3 if second == 3 else 0.4) * (bend**2).mean() if bend.size else 0
             total += 0.2 * np.abs(plane - 1).mean() if second == 3 else 0
         return float(total)
 
-    slope = np.zeros_like(state.planes)
-    field.add_roughness(state, shape, Roughness(0.2, 0.15, 0.1), 2, slope)
-    planes = state.planes.astype(np.float64)
+    slope = np.zeros_like(state.flat.planes)
+    field.add_roughness(state, Roughness(0.2, 0.15, 0.1), 2, slope)
+    planes = state.flat.planes.astype(np.float64)
     for at in range(0, planes.size, 17):
         step = np.zeros_like(planes)
         step[at] = 1e-6
@@ -126,6 +128,20 @@ def test_it_learns_to_move() -> None:
     assert psnr(found, held) > psnr(still, held) + 6
     moved = np.abs(dynamics.at(found, 1.0).means[:, 0] - dynamics.at(found, 0.0).means[:, 0])
     assert np.median(moved) > 0.3
+
+
+def test_a_scene_is_trained_on() -> None:
+    before = train_4d(views(), start(), settings(fine=100))
+    after = tune(views(), before, settings(fine=100))
+    held = views(6, 100)
+    assert psnr(after, held) > psnr(before, held) + 1
+    colored = dynamic(40, heads=("position", "opacity", "sh"))
+    short = dataclasses.replace(settings(), fine=TrainSettings(steps=3, sh_degree=3))
+    found = tune(views(3), colored, short)
+    assert list(found.deformation.heads) == ["position", "opacity", "sh"]
+    assert (found.deformation.sh.out.bias != colored.deformation.sh.out.bias).any()  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="without heads"):
+        tune(views(3), dynamic(40, heads=()), settings())
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:

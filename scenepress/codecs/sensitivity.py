@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -29,10 +29,29 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
         chosen, times = _thin(views)
     else:
         chosen, times = cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH), SYNTHETIC_MAGNIFY
-    s = significance.measure(splats, chosen, magnify=times)
+    return of_moments(
+        [(splats, chosen)], splats, magnify=times, unseen=UNSEEN_GIVEN if views else UNSEEN_SYNTHETIC
+    )
+
+
+def of_moments(
+    moments: Iterable[tuple[Splats, Sequence[Camera]]], splats: Splats, *, magnify: float, unseen: float
+) -> Sensitivities:
+    """Sensitivities over several moments of a scene that moves: each what it is then, and where it is seen from.
+
+    Args:
+        moments: scenes of the same splats in the same order; at least one.
+        splats: as they are coded, for what no camera saw.
+        magnify: as significance.measure().
+        unseen: as allocation.lift_unseen()'s share.
+    """
+    pixels, parts = 0, []
+    for now, cameras_then in moments:
+        parts.append(significance.measure(now, cameras_then, magnify=magnify))
+        pixels += sum(c.width * c.height for c in cameras_then)
+    s = significance.total(parts)
     # Views mostly of nothing would make every error look small: a scene should fill half of what is counted.
-    pixels = min(sum(c.width * c.height for c in chosen), 2 * float(s.weight.sum()))
-    scale = 1 / (3 * max(1.0, pixels))
+    scale = 1 / (3 * max(1.0, min(pixels, 2 * float(s.weight.sum()))))
     wide = [np.asarray(a, np.float64) * scale for a in (s.opacity, s.position, s.log_scale, s.rotation)]
     # A step in one colour channel changes one of the three; weight_squared is per channel already.
     color = np.asarray(s.weight_squared, np.float64) * (scale * allocation.SH_C0**2)
@@ -45,7 +64,7 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
         splats.means.astype(np.float64),
         splats.log_scales.astype(np.float64),
         log_opacity,
-        UNSEEN_GIVEN if views else UNSEEN_SYNTHETIC,
+        unseen,
     )
 
 

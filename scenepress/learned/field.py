@@ -55,45 +55,35 @@ class FieldSettings:
 class FieldState:
     """A field in training. Its arrays change in place."""
 
-    bounds: F32
-    """As Deformation.bounds."""
-    planes: F32
-    """Flat, as FlatField.planes."""
-    weights: F32
-    """Flat, as FlatField.weights."""
+    flat: FlatField
+    """As kernels take it; planes and weights are what is trained."""
+    heads: tuple[str, ...]
+    """Names of the heads, in the order of Deformation's fields."""
     moments: dict[str, F32]
     """Adam's: planes_1, planes_2, weights_1, weights_2, of the shapes of planes and weights."""
 
 
-def layers_of(settings: FieldSettings) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Inputs and outputs of the trunk's layers, and of the heads', two each."""
-    width, inputs = settings.width, settings.channels * len(settings.scales)
-    trunk = [(inputs if k == 0 else width, width) for k in range(settings.depth)]
-    heads = [pair for name in settings.ordered for pair in ((width, width), (width, OUTPUTS[name]))]
-    return trunk, heads
+def _state(flat: FlatField, heads: tuple[str, ...]) -> FieldState:
+    parts = {"planes": flat.planes, "weights": flat.weights}
+    return FieldState(flat, heads, {f"{name}_{k}": np.zeros_like(a) for name, a in parts.items() for k in (1, 2)})
 
 
-def flat(state: FieldState, settings: FieldSettings) -> FlatField:
-    """The field as kernels take it, sharing memory."""
+def blank(settings: FieldSettings) -> FieldState:
+    """A field of zeros."""
     levels = [
         (settings.channels, *(scale * side for side in settings.resolution), settings.times)
         for scale in settings.scales
     ]
-    trunk, heads = layers_of(settings)
-    return FlatField(
-        state.planes, np.array(levels, np.int64), state.bounds, state.weights, np.array(trunk, np.int64),
-        np.array(heads, np.int64),
+    count = sum(c * sides[a] * sides[b] for c, *sides in levels for a, b in PLANE_AXES)
+    width, inputs = settings.width, settings.channels * len(settings.scales)
+    trunk = [(inputs if k == 0 else width, width) for k in range(settings.depth)]
+    heads = [pair for name in settings.ordered for pair in ((width, width), (width, OUTPUTS[name]))]
+    weights = sum((inputs + 1) * outputs for inputs, outputs in (*trunk, *heads))
+    flat = FlatField(
+        np.zeros(count, np.float32), np.array(levels, np.int64), np.zeros((2, 3), np.float32),
+        np.zeros(weights, np.float32), np.array(trunk, np.int64), np.array(heads, np.int64),
     )  # fmt: skip
-
-
-def sizes(settings: FieldSettings) -> tuple[int, int]:
-    """Floats of planes and of weights."""
-    planes = 0
-    for scale in settings.scales:
-        sides = (*(scale * side for side in settings.resolution), settings.times)
-        planes += settings.channels * sum(sides[a] * sides[b] for a, b in PLANE_AXES)
-    trunk, heads = layers_of(settings)
-    return planes, sum((inputs + 1) * outputs for inputs, outputs in (*trunk, *heads))
+    return _state(flat, settings.ordered)
 
 
 def begin(means: F32, settings: FieldSettings, seed: int) -> FieldState:
@@ -103,11 +93,9 @@ def begin(means: F32, settings: FieldSettings, seed: int) -> FieldState:
     layers begin at zero.
     """
     random = np.random.default_rng([seed, 4])
-    planes, weights = (np.zeros(size, np.float32) for size in sizes(settings))
-    moments = {f"{name}_{k}": np.zeros_like(array) for name, array in (("planes", planes), ("weights", weights))
-               for k in (1, 2)}  # fmt: skip
-    state = FieldState(_bounds(means), planes, weights, moments)
-    views = deformation.unflat(flat(state, settings))
+    state = blank(settings)
+    state.flat.bounds[:] = _bounds(means)
+    views = deformation.unflat(state.flat)
     for level in views.planes:
         for plane, (_, second) in zip(level, PLANE_AXES, strict=True):
             plane[:] = 1 if second == TIME_AXIS else random.uniform(0.1, 0.5, plane.shape)
@@ -120,6 +108,15 @@ def begin(means: F32, settings: FieldSettings, seed: int) -> FieldState:
     return state
 
 
+def go_on(field: Deformation) -> FieldState:
+    """A field to train on: a copy."""
+    heads = tuple(tuple((layer.weight, layer.bias) for layer in (h.hidden, h.out)) for h in field.heads.values())
+    trunk = tuple((layer.weight, layer.bias) for layer in field.trunk)
+    pairs = tuple((first, last) for first, last in heads)
+    flat = deformation.flat(deformation.Field(field.bounds.copy(), field.planes, trunk, pairs))
+    return _state(flat, tuple(field.heads))
+
+
 def _bounds(means: F32) -> F32:
     """The box of all but the outermost hundredth, and a tenth more; the largest corner first, as trainers do."""
     low, high = np.quantile(means.astype(np.float64), [0.005, 0.995], axis=0)
@@ -127,22 +124,22 @@ def _bounds(means: F32) -> F32:
     return np.array([high + margin, low - margin]).astype(np.float32)
 
 
-def deformation_of(state: FieldState, settings: FieldSettings) -> Deformation:
+def deformation_of(state: FieldState) -> Deformation:
     """The field as a scene has it: copies."""
-    views = deformation.unflat(flat(state, settings))
+    views = deformation.unflat(state.flat)
     planes = tuple(tuple(np.ascontiguousarray(plane) for plane in level) for level in views.planes)
-    heads = {name: Head(*map(_linear, pair)) for name, pair in zip(settings.ordered, views.heads, strict=True)}
-    return Deformation(state.bounds.copy(), planes, tuple(map(_linear, views.trunk)), **heads)
+    heads = {name: Head(*map(_linear, pair)) for name, pair in zip(state.heads, views.heads, strict=True)}
+    return Deformation(state.flat.bounds.copy(), planes, tuple(map(_linear, views.trunk)), **heads)
 
 
 def _linear(layer: tuple[F32, F32]) -> Linear:
     return Linear(layer[0].copy(), layer[1].copy())
 
 
-def split(settings: FieldSettings, offsets: F32) -> dict[str, F32]:
+def split(state: FieldState, offsets: F32) -> dict[str, F32]:
     """Columns of what the field gives [N, outputs], by head."""
-    ends = np.cumsum([OUTPUTS[name] for name in settings.ordered])
-    return dict(zip(settings.ordered, np.split(offsets, ends[:-1], axis=1), strict=True))
+    ends = np.cumsum(state.flat.heads[1::2, 1])
+    return dict(zip(state.heads, np.split(offsets, ends[:-1], axis=1), strict=True)) if state.heads else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,12 +154,11 @@ class Roughness:
     """Of the distance of planes of time from one."""
 
 
-def add_roughness(state: FieldState, settings: FieldSettings, weights: Roughness, times: float, by: F32) -> None:
+def add_roughness(state: FieldState, weights: Roughness, times: float, by: F32) -> None:
     """Adds the derivatives of what is added to the loss, `times` over, to `by`, of the planes' shape."""
     space, time, still = (times * weight for weight in (weights.space, weights.time, weights.still))
-    field = flat(state, settings)
-    planes = deformation.unflat(field).planes
-    slopes = deformation.unflat(field._replace(planes=by)).planes
+    planes = deformation.unflat(state.flat).planes
+    slopes = deformation.unflat(state.flat._replace(planes=by)).planes
     for level, slope_level in zip(planes, slopes, strict=True):
         for plane, slope, (_, second) in zip(level, slope_level, PLANE_AXES, strict=True):
             is_time = second == TIME_AXIS
@@ -182,7 +178,7 @@ def descend(
 ) -> None:
     """Adam's update of all values. step: from 1 on."""
     for name, by, rate in (("planes", by_planes, planes_rate), ("weights", by_weights, weights_rate)):
-        values = getattr(state, name)
+        values = getattr(state.flat, name)
         width = next(w for w in (64, 16, 4, 1) if values.size % w == 0)
         arrays = (values, by, state.moments[f"{name}_1"], state.moments[f"{name}_2"])
         rows = [array.reshape(-1, width) for array in arrays]

@@ -27,9 +27,9 @@ def save(run: State4d, stream: BinaryIO, name: str) -> None:
     arrays: dict[str, NDArray[np.generic]] = {
         "version4d": np.array(_VERSION),
         "splats": np.frombuffer(inner.getvalue(), np.uint8),
-        "bounds": run.field.bounds,
-        "planes": run.field.planes,
-        "weights": run.field.weights,
+        "bounds": run.field.flat.bounds,
+        "planes": run.field.flat.planes,
+        "weights": run.field.flat.weights,
         **run.field.moments,
     }
     np.savez(stream, **arrays)  # type: ignore[arg-type]
@@ -48,7 +48,8 @@ def load(stream: BinaryIO, name: str, where: str, most: int, settings: FieldSett
     Raises:
         FormatError: no such file, a damaged one, or one of another run.
     """
-    planes, weights = field.sizes(settings)
+    wanted = field.blank(settings)
+    planes, weights = wanted.flat.planes.size, wanted.flat.weights.size
     limit = 12 * (planes + weights) + 2 * state.FREE_BYTES + state.SPLAT_BYTES * most
     try:
         with zipfile.ZipFile(stream) as packed:
@@ -72,7 +73,8 @@ def load(stream: BinaryIO, name: str, where: str, most: int, settings: FieldSett
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{where}: not a checkpoint of such training, or damaged: {str(error)[:80]}") from None
-    return State4d(splats, FieldState(bounds, found.pop("planes"), found.pop("weights"), found))
+    flat = wanted.flat._replace(bounds=bounds, planes=found.pop("planes"), weights=found.pop("weights"))
+    return State4d(splats, FieldState(flat, wanted.heads, found))
 
 
 def _checked(arrays: dict[str, NDArray[np.generic]], key: str, shape: tuple[int, ...], where: str) -> F32:

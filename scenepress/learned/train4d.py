@@ -75,30 +75,70 @@ def train_4d(
         TrainingError: numbers that are not finite came out; no splat is left; or the device failed.
     """
     chosen = training_backend(backend)
-    for view in views:
-        require_fitting(view)
-        if not 0 <= view.time <= 1:
-            raise ValueError(f"view {view.camera.name}: time {view.time} is not in 0 to 1")
+    _require(views)
     steps = settings.coarse.steps + settings.fine.steps
     if resume is None:
         told = None if progress is None else _scaled(progress, 0, settings.coarse.steps / steps)
         still = train(views, scene, settings.coarse, backend=chosen, progress=told)
         resume = State4d(begin(still), field.begin(still.means, settings.field, settings.fine.seed))
-    state, size = resume, initial.extent([view.camera for view in views])
     told = None if progress is None else _scaled(progress, settings.coarse.steps / steps, 1)
+    return _second_stage(views, resume, settings, chosen, told, after_step)
+
+
+def tune(
+    views: Sequence[View],
+    scene: DynamicSplats,
+    settings: Train4dSettings,
+    *,
+    backend: TrainingBackend = "auto",
+    progress: Progress | None = None,
+) -> DynamicSplats:
+    """Train a scene on, splats and field together, as settings.fine says; .coarse and .field play no part.
+
+    Args:
+        views: at least two, each with its time: photographs, or renders of what the scene was before.
+        scene: not changed. Its field may have heads of all kinds.
+        settings: see Train4dSettings.
+        backend: as train_4d().
+        progress: told after each step.
+
+    Raises:
+        ValueError, TrainingError: as train_4d().
+    """
+    chosen = training_backend(backend)
+    _require(views)
+    if not scene.deformation.heads:
+        raise ValueError("a field without heads moves nothing: there is nothing to train together")
+    state = State4d(begin(scene.canonical), field.go_on(scene.deformation))
+    return _second_stage(views, state, settings, chosen, progress, None)
+
+
+def _require(views: Sequence[View]) -> None:
+    for view in views:
+        require_fitting(view)
+        if not 0 <= view.time <= 1:
+            raise ValueError(f"view {view.camera.name}: time {view.time} is not in 0 to 1")
+
+
+def _second_stage(
+    views: Sequence[View], state: State4d, settings: Train4dSettings, backend: TrainingBackend,
+    progress: Progress | None, after_step: Callable[[State4d], None] | None,
+) -> DynamicSplats:  # fmt: skip
+    size = initial.extent([view.camera for view in views])
     while state.splats.step < settings.fine.steps:
         number = update.turn(state.splats.step, len(views), settings.fine.seed)
-        _step(state, views[number], settings, size, chosen)
+        _step(state, views[number], settings, size, backend)
         grow(state.splats, settings.fine, size)
         if not len(state.splats):
             raise TrainingError(f"step {state.splats.step}: no splat is left: all have become transparent")
         if after_step is not None:
             after_step(state)
-        if told is not None:
-            told(f"training with motion, {len(state.splats):,} splats", state.splats.step / settings.fine.steps)
+        if progress is not None:
+            what = f"training with motion, {len(state.splats):,} splats"
+            progress(what, state.splats.step / settings.fine.steps)
     densify.prune(state.splats, settings.fine.prune_opacity)
     raise_degree(state.splats, settings.fine.sh_degree)
-    return DynamicSplats(state.splats.splats(), field.deformation_of(state.field, settings.field))
+    return DynamicSplats(state.splats.splats(), field.deformation_of(state.field))
 
 
 def _scaled(progress: Progress, low: float, high: float) -> Progress:
@@ -109,9 +149,8 @@ def _step(state: State4d, view: View, settings: Train4dSettings, size: float, ba
     """One update of splats and field. size: extent of the scene, in its units."""
     fine, splats = settings.fine, state.splats
     raise_degree(splats, min(fine.sh_degree, splats.step // fine.sh_every))
-    flat = field.flat(state.field, settings.field)
     means = splats.values["means"]
-    moved = field.split(settings.field, deformation.deform_flat(flat, means, view.time))
+    moved = field.split(state.field, deformation.deform_flat(state.field.flat, means, view.time))
     background = fine.background if view.background is None else view.background
     target = np.divide(view.image, np.float32(255), dtype=np.float32)
     with update.device_at_work(backend, splats.step + 1):
@@ -142,6 +181,8 @@ def _moved(splats: Splats, moved: dict[str, F32]) -> Splats:
         log_scales=splats.log_scales + moved.get("scale", still),
         quats=splats.quats + moved.get("rotation", still),
         opacity_logits=splats.opacity_logits + (moved["opacity"][:, 0] if "opacity" in moved else still),
+        sh0=splats.sh0 + (moved["sh"][:, :3] if "sh" in moved else still),
+        shN=splats.shN + (moved["sh"][:, 3:].reshape(splats.shN.shape) if "sh" in moved else still),
     )
 
 
@@ -149,16 +190,17 @@ def _differentiate(
     state: State4d, view: View, gradients: SplatGradients, settings: Train4dSettings
 ) -> tuple[F32, F32, F32]:
     """Gradients of the field's planes and weights, and of the means by way of the field."""
+    sh = np.concatenate([gradients.sh0[:, None], gradients.shN], axis=1).reshape(len(gradients.sh0), -1)
     by = {
         "position": gradients.means, "scale": gradients.log_scales, "rotation": gradients.quats,
-        "opacity": gradients.opacity_logits[:, None],
+        "opacity": gradients.opacity_logits[:, None], "sh": sh,
     }  # fmt: skip
-    slopes = np.concatenate([by[name] for name in settings.field.ordered], axis=1)
-    flat, step = field.flat(state.field, settings.field), state.splats.step
-    found = deformation.differentiate(flat, state.splats.values["means"], view.time, slopes)
+    slopes = np.concatenate([by[name] for name in state.field.heads], axis=1)
+    step = state.splats.step
+    found = deformation.differentiate(state.field.flat, state.splats.values["means"], view.time, slopes)
     by_planes, by_weights, by_means = found
     if not all(math.isfinite(float(np.vdot(array, array))) for array in found):
         raise TrainingError(f"step {step}: the gradient of the field is not finite (view {view.camera.name})")
     if step % REGULAR_EVERY == 0:
-        field.add_roughness(state.field, settings.field, settings.roughness, REGULAR_EVERY, by_planes)
+        field.add_roughness(state.field, settings.roughness, REGULAR_EVERY, by_planes)
     return by_planes, by_weights, by_means

@@ -1,0 +1,131 @@
+"""Scenes that move, made here: data sets of animated models, 4DGaussians models trained on them, and pruned.
+
+    npm ci --prefix pipelines/gltf_renderer
+    .venv/bin/python tests/benchmarks/bench_dynamic.py [--parts train prune] [--scenes robot lumberjack]
+
+Needs shared/data, Node, Chromium and torch. Data sets and models stay in build/dynamic, and are used again. PSNR is
+that of the mean squared error of held-out pictures, of times and places that training did not see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from pathlib import Path
+
+import harness
+
+from scenepress import cli, dynamic_distillation, dynamic_pruning, moving_photographs, train4d_command
+from scenepress.dynamics import Moment
+from scenepress.formats.gaussians4d import read_4dgaussians, write_4dgaussians
+from scenepress.learned.train import View
+from scenepress.pipelines import animated_gltf
+from scenepress.scene import DynamicSplats
+
+MODELS = {"robot": "walking-robot.glb", "lumberjack": "lumberjack.glb"}
+FOLDER = harness.ROOT / "build/dynamic"
+WHITE = (1.0, 1.0, 1.0)
+KEEP, STEPS = 0.36, 1500
+TRAINING = {"steps": 5000, "coarse_steps": 1000, "max_splats": 20_000, "channels": 32}
+TARGET_PRUNED, TARGET_LOSS = 0.64, 0.1
+
+
+def data_of(name: str) -> Path:
+    """The data set of a model, rendered if it is not there."""
+    folder = FOLDER / name / "data"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        animated_gltf.render(harness.SHARED / "data/dynamic" / MODELS[name], folder, animated_gltf.Settings(train=150))
+    return folder
+
+
+def train(name: str) -> None:
+    """Train a model and say how good it is."""
+    data, out = data_of(name), FOLDER / name / "model"
+    shutil.rmtree(out, ignore_errors=True)
+    command = cli.Train4d(data, out, background="white", backend="cpu", **TRAINING)  # type: ignore[arg-type]
+    begin = time.perf_counter()
+    train4d_command.train(command)
+    seconds = time.perf_counter() - begin
+    scene = read_4dgaussians(out)
+    fit = train4d_command.evaluate(scene, held_out(data), WHITE)
+    assert fit is not None
+    harness.record("dynamic", {
+        "part": "train", "scene": name, **TRAINING, "splats": len(scene), "train_s": seconds, "psnr": fit.psnr,
+        "ssim": fit.ssim, "bytes": size_of(out), "load_average": os.getloadavg()[0],
+    })  # fmt: skip
+
+
+def prune(name: str) -> None:
+    """By what is measured and by the published score; then trained to look like the whole."""
+    data, scene = data_of(name), read_4dgaussians(FOLDER / name / "model")
+    shots = moving_photographs.find(data, "train")
+    moments = [Moment(shot.camera, shot.time) for shot in shots]
+    held = held_out(data)
+    whole = psnr(scene, held)
+    for score in ("published", "measured"):
+        begin = time.perf_counter()
+        found = dynamic_pruning.to_share(scene, KEEP, moments, score=score)
+        seconds = time.perf_counter() - begin
+        record_pruned(name, scene, found.scene, score, 0, seconds, whole, held)
+        begin = time.perf_counter()
+        restored = dynamic_distillation.restore(found.scene, scene, STEPS, moments, backend="cpu")
+        seconds = time.perf_counter() - begin
+        record_pruned(name, scene, restored, score, STEPS, seconds, whole, held)
+    out = FOLDER / name / "pruned"
+    shutil.rmtree(out, ignore_errors=True)
+    write_4dgaussians(restored, out)
+
+
+def record_pruned(
+    name: str, scene: DynamicSplats, left: DynamicSplats, score: str, steps: int, seconds: float, whole: float,
+    held: list[View],
+) -> None:  # fmt: skip
+    """A line of what is left."""
+    found = psnr(left, held)
+    harness.record("dynamic", {
+        "part": "prune", "scene": name, "score": score, "distill_steps": steps, "seconds": seconds,
+        "splats": len(scene), "pruned": 1 - len(left) / len(scene), "target_pruned": TARGET_PRUNED,
+        "psnr_whole": whole, "psnr": found, "loss_db": whole - found, "target_loss_db": TARGET_LOSS,
+    })  # fmt: skip
+
+
+def held_out(data: Path) -> list[View]:
+    """Pictures of other times and places."""
+    return moving_photographs.load(moving_photographs.find(data, "test"), None, WHITE)
+
+
+def psnr(scene: DynamicSplats, held: list[View]) -> float:
+    """dB of the mean squared error."""
+    fit = train4d_command.evaluate(scene, held, WHITE)
+    assert fit is not None
+    return fit.psnr
+
+
+def size_of(folder: Path) -> int:
+    """All files that are needed to render."""
+    needed = ("cfg_args", "point_cloud.ply", "deformation.pth")
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.name in needed)
+
+
+PARTS = {"train": train, "prune": prune}
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--scenes", nargs="+", choices=MODELS, default=list(MODELS))
+    arguments = parser.parse_args()
+    if not (harness.SHARED / "data/dynamic").is_dir():
+        print("skipped: no shared/data")
+        return
+    for name in arguments.scenes:
+        for part in arguments.parts:
+            PARTS[part](name)
+
+
+if __name__ == "__main__":
+    main()
