@@ -3,8 +3,8 @@
     npm ci --prefix pipelines/gltf_renderer
     .venv/bin/python tests/benchmarks/bench_dynamic.py [--parts train prune] [--scenes robot lumberjack]
 
-Needs shared/data, Node, Chromium and torch. Data sets and models stay in build/dynamic, and are used again. PSNR is
-that of the mean squared error of held-out pictures, of times and places that training did not see.
+Needs shared/data, Node, Chromium and torch. Data sets and models stay in build/dynamic, and are used again. PSNR
+is that of the mean squared error of held-out pictures, of times and places that training did not see.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def data_of(name: str) -> Path:
     folder = FOLDER / name / "data"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        animated_gltf.render(harness.SHARED / "data/dynamic" / MODELS[name], folder, animated_gltf.Settings(train=150))
+        model = harness.SHARED / "data/dynamic" / MODELS[name]
+        animated_gltf.render(model, folder, animated_gltf.Settings(train=150))
     return folder
 
 

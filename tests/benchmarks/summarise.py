@@ -262,15 +262,16 @@ TABLES = (
            number("long_tasks", "tasks over 50 ms", 0), LOAD),
           Goal("longest_task_ms", "target_task_ms", at_most=True)),
     Table("Scenes that move, trained on the CPU", "dynamic",
-          "4DGaussians models of animated glTF models: 150 pictures of 400 x 400 to train with, each of a time of its"
-          " own, 20 of other times and places to measure with. Bytes: all files that are needed to render.",
+          "4DGaussians models of animated glTF models: 150 pictures of 400 x 400 to train with, each of a time of"
+          " its own, 20 of other times and places to measure with. Bytes: all files that are needed to render.",
           lambda line: line["part"] == "train", ("scene", "steps"),
-          (text("scene"), number("steps", "steps", 0), number("splats", "splats", 0), number("channels", "channels", 0),
-           number("train_s", "s", 0), number("psnr", "held-out PSNR", 2), number("ssim", "SSIM", 4),
+          (text("scene"), number("steps", "steps", 0), number("splats", "splats", 0),
+           number("channels", "channels", 0), number("train_s", "s", 0), number("psnr", "held-out PSNR", 2),
+           number("ssim", "SSIM", 4),
            number("bytes", "bytes", 0), LOAD)),
     Table("Pruning of scenes that move", "dynamic",
-          "By the error without each splat (measured), or by Light4GS's spatio-temporal significance (published); then"
-          " trained to look like the whole scene. dB against held-out pictures.",
+          "By the error without each splat (measured), or by Light4GS's spatio-temporal significance (published);"
+          " then trained to look like the whole scene. dB against held-out pictures.",
           lambda line: line["part"] == "prune", ("scene", "score", "distill_steps"),
           (text("scene"), text("score"), number("distill_steps", "steps", 0), number("pruned", "pruned", 3),
            number("psnr_whole", "whole", 2), number("psnr", "PSNR", 2), number("loss_db", "loss dB", 3),
