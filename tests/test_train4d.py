@@ -17,7 +17,8 @@ from scenepress.cameras import look_at
 from scenepress.errors import FormatError, TrainingError
 from scenepress.formats.gaussians4d import read_4dgaussians
 from scenepress.kernels import deformation as kernels
-from scenepress.learned import field, initial, state4d
+from scenepress.learned import coded, field, initial, state4d
+from scenepress.learned.coded import CodingSettings
 from scenepress.learned.field import FieldSettings, Roughness
 from scenepress.learned.train import TrainSettings, View
 from scenepress.learned.train4d import State4d, Train4dSettings, train_4d, tune
@@ -142,6 +143,64 @@ def test_a_scene_is_trained_on() -> None:
     assert (found.deformation.sh.out.bias != colored.deformation.sh.out.bias).any()  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="without heads"):
         tune(views(3), dynamic(40, heads=()), settings())
+
+
+class TestCoded:
+    def test_the_field_is_on_its_grid(self) -> None:
+        state = field.begin(ball(0).means, SMALL, 0)
+        random = np.random.default_rng(3)
+        state.flat.weights[:] += 0.1 * random.normal(size=state.flat.weights.shape).astype(np.float32)
+        before = state.flat.planes.copy(), state.flat.weights.copy()
+        found = coded.begin(state, CodingSettings(0.1, 0.01, 0.25, 0.125))
+        planes, weights = coded.numbers(found)
+        expected = ((planes + found.plane_base) * found.plane_step).astype(np.float32)
+        np.testing.assert_array_equal(state.flat.planes, expected)
+        np.testing.assert_array_equal(state.flat.weights, (weights * found.weight_step).astype(np.float32))
+        assert (np.abs(state.flat.planes - before[0]) <= 0.5001 * found.plane_step).all()
+        assert (np.abs(state.flat.weights - before[1]) <= 0.5001 * found.weight_step).all()
+        assert set(np.unique(found.plane_step)) == {np.float32(0.1), np.float32(0.01)}
+        of_time = found.plane_step == np.float32(0.01)
+        assert (planes[of_time] == 0).all()  # All begin at one.
+        assert (found.plane_base[of_time] == 100).all()
+        steps = np.unique(found.weight_step)
+        assert (np.log2(steps) % 1 == 0).all()
+
+    def test_the_pull_of_the_rate(self) -> None:
+        state = field.begin(ball(0).means, SMALL, 0)
+        found = coded.begin(state, CodingSettings(rate=1e-3))
+        slope = np.zeros_like(found.planes)
+        coded.add_rate(found, slope)
+        off = found.planes / found.plane_step - found.plane_base
+        for at in np.flatnonzero(np.abs(off) > 0.2)[::97]:
+            by = [1e-3 * np.log2(coded.LEVEL_BITS + abs(off[at] + d)) for d in (-1e-3, 1e-3)]
+            measured = (by[1] - by[0]) / (2e-3 * found.plane_step[at])
+            assert slope[at] == pytest.approx(measured, rel=2e-3)
+        assert not slope[off == 0].any()
+
+    def test_bits_cost(self) -> None:
+        before = train_4d(views(), start(), settings())
+        counts = []
+        for rate in (0.0, 3e-5):
+            states: list[State4d] = []
+            how = CodingSettings(rate=rate)
+            after = tune(views(), before, settings(fine=60), coding=how, after=states.append)
+            (state,) = states
+            assert state.coded is not None
+            counts.append(coded.bits(state.field.flat, *coded.numbers(state.coded)))
+            assert psnr(after, views(6, 100)) > 20
+        assert counts[1] < 0.8 * counts[0]
+
+    def test_bits_are_those_of_an_ideal_code(self) -> None:
+        state = field.begin(ball(0).means, SMALL, 0)
+        nothing = np.zeros(state.flat.planes.shape, np.int32), np.zeros(state.flat.weights.shape, np.int32)
+        assert coded.bits(state.flat, *nothing) == 0
+        nothing[1][: len(nothing[1]) // 2] = 1
+        assert coded.bits(state.flat, *nothing) == pytest.approx(len(nothing[1]), rel=1e-3)
+
+    def test_settings_without_sense(self) -> None:
+        for change in ({"space_step": 0.0}, {"bias_share": -1.0}, {"rate": -1.0}):
+            with pytest.raises(ValueError, match="above 0"):
+                CodingSettings(**change)
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:

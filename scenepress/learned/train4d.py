@@ -14,7 +14,8 @@ import numpy as np
 
 from scenepress.errors import TrainingError
 from scenepress.kernels import deformation, training
-from scenepress.learned import densify, field, initial, update
+from scenepress.learned import coded, densify, field, initial, update
+from scenepress.learned.coded import Coded, CodingSettings
 from scenepress.learned.field import F32, FieldSettings, FieldState, Roughness
 from scenepress.learned.state import State, begin, raise_degree
 from scenepress.learned.train import Progress, TrainSettings, View, grow, rates, require_fitting, train
@@ -47,6 +48,8 @@ class State4d:
 
     splats: State
     field: FieldState
+    coded: Coded | None = None
+    """Of a field that is trained for its coding."""
 
 
 def train_4d(
@@ -90,8 +93,10 @@ def tune(
     scene: DynamicSplats,
     settings: Train4dSettings,
     *,
+    coding: CodingSettings | None = None,
     backend: TrainingBackend = "auto",
     progress: Progress | None = None,
+    after: Callable[[State4d], None] | None = None,
 ) -> DynamicSplats:
     """Train a scene on, splats and field together, as settings.fine says; .coarse and .field play no part.
 
@@ -99,8 +104,10 @@ def tune(
         views: at least two, each with its time: photographs, or renders of what the scene was before.
         scene: not changed. Its field may have heads of all kinds.
         settings: see Train4dSettings.
+        coding: put the field on a grid, and let the bits that its numbers cost count; None: neither.
         backend: as train_4d().
         progress: told after each step.
+        after: given the state at the end: where the field is on its grid.
 
     Raises:
         ValueError, TrainingError: as train_4d().
@@ -110,7 +117,12 @@ def tune(
     if not scene.deformation.heads:
         raise ValueError("a field without heads moves nothing: there is nothing to train together")
     state = State4d(begin(scene.canonical), field.go_on(scene.deformation))
-    return _second_stage(views, state, settings, chosen, progress, None)
+    if coding is not None:
+        state.coded = coded.begin(state.field, coding)
+    trained = _second_stage(views, state, settings, chosen, progress, None)
+    if after is not None:
+        after(state)
+    return trained
 
 
 def _require(views: Sequence[View]) -> None:
@@ -165,10 +177,12 @@ def _step(state: State4d, view: View, settings: Train4dSettings, size: float, ba
     splats.shown += update.shown(gradients)
     done = splats.step / fine.steps
     update.descend(splats, gradients, {"means": by_means}, rates(fine, splats.step, size))
-    rate = 0.1**done
-    field.descend(
-        state.field, by_planes, by_weights, splats.step, settings.planes_rate * rate, settings.networks_rate * rate
-    )
+    planes_rate, networks_rate = (x * 0.1**done for x in (settings.planes_rate, settings.networks_rate))
+    if state.coded is None:
+        field.descend(state.field, by_planes, by_weights, splats.step, planes_rate, networks_rate)
+    else:
+        coded.add_rate(state.coded, by_planes)
+        coded.descend(state.field, state.coded, by_planes, by_weights, splats.step, planes_rate, networks_rate)
     logits = splats.values["opacity_logits"]
     np.minimum(logits, np.float32(densify.logit(fine.max_opacity)), out=logits)
 

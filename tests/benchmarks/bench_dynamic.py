@@ -10,17 +10,23 @@ is that of the mean squared error of held-out pictures, of times and places that
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shutil
 import time
 from pathlib import Path
 
 import harness
+import numpy as np
 
 from scenepress import cli, dynamic_distillation, dynamic_pruning, moving_photographs, train4d_command
 from scenepress.dynamics import Moment
 from scenepress.formats.gaussians4d import read_4dgaussians, write_4dgaussians
+from scenepress.learned import coded
+from scenepress.learned.coded import CodingSettings
+from scenepress.learned.field import Roughness
 from scenepress.learned.train import View
+from scenepress.learned.train4d import State4d, tune
 from scenepress.pipelines import animated_gltf
 from scenepress.scene import DynamicSplats
 
@@ -28,6 +34,8 @@ MODELS = {"robot": "walking-robot.glb", "lumberjack": "lumberjack.glb"}
 FOLDER = harness.ROOT / "build/dynamic"
 WHITE = (1.0, 1.0, 1.0)
 KEEP, STEPS = 0.36, 1500
+RATES = (1e-8, 3e-8, 1e-7)
+"""What a bit adds to the loss."""
 TRAINING = {"steps": 5000, "coarse_steps": 1000, "max_splats": 20_000, "channels": 32}
 TARGET_PRUNED, TARGET_LOSS = 0.64, 0.1
 
@@ -111,7 +119,35 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.name in needed)
 
 
-PARTS = {"train": train, "prune": prune}
+def code(name: str) -> None:
+    """The pruned model's field on its grid, at several prices of a bit."""
+    data, scene = data_of(name), read_4dgaussians(FOLDER / name / "pruned")
+    whole = psnr(read_4dgaussians(FOLDER / name / "model"), held_out(data))
+    views = moving_photographs.load(moving_photographs.find(data, "train"), None, WHITE)
+    how = dynamic_distillation.settings(STEPS, scene.canonical.sh_degree, len(scene), 0)
+    fine = dataclasses.replace(how.fine, background=WHITE)
+    how = dataclasses.replace(how, fine=fine, planes_rate=4e-3, networks_rate=4e-4, roughness=Roughness(0, 0, 0))
+    for rate in RATES:
+        states: list[State4d] = []
+        begin = time.perf_counter()
+        coding = CodingSettings(weight_share=0.5, rate=rate)
+        coded_scene = tune(views, scene, how, coding=coding, after=states.append)
+        (state,) = states
+        assert state.coded is not None
+        planes, weights = coded.numbers(state.coded)
+        none = np.zeros_like(planes)
+        flat = state.field.flat
+        found = psnr(coded_scene, held_out(data))
+        harness.record("dynamic", {
+            "part": "code", "scene": name, "rate": rate, "steps": STEPS, "seconds": time.perf_counter() - begin,
+            "planes_bytes": coded.bits(flat, planes, np.zeros_like(weights)) / 8,
+            "networks_bytes": coded.bits(flat, none, weights) / 8, "nonzero": float((planes != 0).mean()),
+            "source_bytes": 4 * (flat.planes.size + flat.weights.size), "psnr_whole": whole, "psnr": found,
+            "loss_db": whole - found,
+        })  # fmt: skip
+
+
+PARTS = {"train": train, "prune": prune, "code": code}
 
 
 def main() -> None:
