@@ -14,16 +14,19 @@ from dynamic_scenes import dynamic
 
 from scenepress import cli, dynamics, moving_photographs, quality, train4d_command
 from scenepress.cameras import look_at
+from scenepress.codecs import field as field_codec
+from scenepress.codecs.field import GridSettings
 from scenepress.errors import FormatError, TrainingError
 from scenepress.formats.gaussians4d import read_4dgaussians
 from scenepress.kernels import deformation as kernels
 from scenepress.learned import coded, field, initial, state4d
-from scenepress.learned.coded import CodingSettings
+from scenepress.learned.coded import Coding
 from scenepress.learned.field import FieldSettings, Roughness
 from scenepress.learned.train import TrainSettings, View
 from scenepress.learned.train4d import State4d, Train4dSettings, train_4d, tune
 from scenepress.render import rasterize
 from scenepress.scene import PLANE_AXES, Camera, DynamicSplats, Splats
+from scenepress.stages import hexplane
 
 SIDE, VIEWS = 48, 24
 SMALL = FieldSettings(channels=4, resolution=(8, 8, 8), times=6, scales=(1, 2), width=16)
@@ -151,44 +154,54 @@ class TestCoded:
         random = np.random.default_rng(3)
         state.flat.weights[:] += 0.1 * random.normal(size=state.flat.weights.shape).astype(np.float32)
         before = state.flat.planes.copy(), state.flat.weights.copy()
-        found = coded.begin(state, CodingSettings(0.1, 0.01, 0.25, 0.125))
+        grid = field_codec.grid_of(state.flat, GridSettings(0.1, 0.01, 0.25, 0.125))
+        found = coded.begin(state, Coding(*field_codec.spread(grid, state.flat), 0.0))
         planes, weights = coded.numbers(found)
-        expected = ((planes + found.plane_base) * found.plane_step).astype(np.float32)
-        np.testing.assert_array_equal(state.flat.planes, expected)
-        np.testing.assert_array_equal(state.flat.weights, (weights * found.weight_step).astype(np.float32))
-        assert (np.abs(state.flat.planes - before[0]) <= 0.5001 * found.plane_step).all()
-        assert (np.abs(state.flat.weights - before[1]) <= 0.5001 * found.weight_step).all()
-        assert set(np.unique(found.plane_step)) == {np.float32(0.1), np.float32(0.01)}
-        of_time = found.plane_step == np.float32(0.01)
+        assert (np.abs(state.flat.planes - before[0]) <= 0.5001 * found.grid.plane_step).all()
+        assert (np.abs(state.flat.weights - before[1]) <= 0.5001 * found.grid.weight_step).all()
+        of_time = found.grid.plane_step < 0.05
         assert (planes[of_time] == 0).all()  # All begin at one.
-        assert (found.plane_base[of_time] == 100).all()
-        steps = np.unique(found.weight_step)
-        assert (np.log2(steps) % 1 == 0).all()
+        numbers = field_codec.numbers_of(grid, state.flat, state.heads, planes, weights)
+        decoded = field_codec.deformation_of(hexplane.decode(hexplane.encode(numbers), 0))
+        expected = field.deformation_of(state)
+        assert list(decoded.heads) == list(expected.heads)
+        for a, b in zip(decoded.planes, expected.planes, strict=True):
+            for x, y in zip(a, b, strict=True):
+                np.testing.assert_array_equal(x, y)
+        for name, head in decoded.heads.items():
+            np.testing.assert_array_equal(head.hidden.weight, expected.heads[name].hidden.weight)
+            np.testing.assert_array_equal(head.out.bias, expected.heads[name].out.bias)
 
     def test_the_pull_of_the_rate(self) -> None:
         state = field.begin(ball(0).means, SMALL, 0)
-        found = coded.begin(state, CodingSettings(rate=1e-3))
+        found = coded.begin(state, coding(state, 1e-3))
         slope = np.zeros_like(found.planes)
         coded.add_rate(found, slope)
-        off = found.planes / found.plane_step - found.plane_base
+        off = found.planes / found.grid.plane_step - found.grid.plane_base
         for at in np.flatnonzero(np.abs(off) > 0.2)[::97]:
             by = [1e-3 * np.log2(coded.LEVEL_BITS + abs(off[at] + d)) for d in (-1e-3, 1e-3)]
-            measured = (by[1] - by[0]) / (2e-3 * found.plane_step[at])
+            measured = (by[1] - by[0]) / (2e-3 * found.grid.plane_step[at])
             assert slope[at] == pytest.approx(measured, rel=2e-3)
         assert not slope[off == 0].any()
 
     def test_bits_cost(self) -> None:
         before = train_4d(views(), start(), settings())
-        counts = []
+        counts, sizes = [], []
         for rate in (0.0, 3e-5):
             states: list[State4d] = []
-            how = CodingSettings(rate=rate)
+            state = field.go_on(before.deformation)
+            grid = field_codec.grid_of(state.flat, GridSettings())
+            how = Coding(*field_codec.spread(grid, state.flat), rate)
             after = tune(views(), before, settings(fine=60), coding=how, after=states.append)
-            (state,) = states
-            assert state.coded is not None
-            counts.append(coded.bits(state.field.flat, *coded.numbers(state.coded)))
+            (last,) = states
+            assert last.coded is not None
+            planes, weights = coded.numbers(last.coded)
+            counts.append(coded.bits(last.field.flat, planes, weights))
+            numbers = field_codec.numbers_of(grid, last.field.flat, last.field.heads, planes, weights)
+            sizes.append(len(hexplane.encode(numbers)))
             assert psnr(after, views(6, 100)) > 20
         assert counts[1] < 0.8 * counts[0]
+        assert sizes[1] < sizes[0]
 
     def test_bits_are_those_of_an_ideal_code(self) -> None:
         state = field.begin(ball(0).means, SMALL, 0)
@@ -198,9 +211,20 @@ class TestCoded:
         assert coded.bits(state.flat, *nothing) == pytest.approx(len(nothing[1]), rel=1e-3)
 
     def test_settings_without_sense(self) -> None:
-        for change in ({"space_step": 0.0}, {"bias_share": -1.0}, {"rate": -1.0}):
+        for change in ({"space_step": 0.0}, {"bias_share": -1.0}):
             with pytest.raises(ValueError, match="above 0"):
-                CodingSettings(**change)
+                GridSettings(**change)
+        state = field.begin(ball(0).means, SMALL, 0)
+        with pytest.raises(ValueError, match="another field"):
+            coded.begin(state, coding(state, -1.0))
+        with pytest.raises(ValueError, match="steps beyond"):
+            field_codec.grid_of(state.flat, GridSettings(space_step=1e9))
+
+
+def coding(state: field.FieldState, rate: float) -> Coding:
+    """The usual grid of a field."""
+    grid = field_codec.grid_of(state.flat, GridSettings())
+    return Coding(*field_codec.spread(grid, state.flat), rate)
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:

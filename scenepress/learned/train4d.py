@@ -15,7 +15,7 @@ import numpy as np
 from scenepress.errors import TrainingError
 from scenepress.kernels import deformation, training
 from scenepress.learned import coded, densify, field, initial, update
-from scenepress.learned.coded import Coded, CodingSettings
+from scenepress.learned.coded import Coded, Coding
 from scenepress.learned.field import F32, FieldSettings, FieldState, Roughness
 from scenepress.learned.state import State, begin, raise_degree
 from scenepress.learned.train import Progress, TrainSettings, View, grow, rates, require_fitting, train
@@ -93,7 +93,7 @@ def tune(
     scene: DynamicSplats,
     settings: Train4dSettings,
     *,
-    coding: CodingSettings | None = None,
+    coding: Coding | None = None,
     backend: TrainingBackend = "auto",
     progress: Progress | None = None,
     after: Callable[[State4d], None] | None = None,

@@ -14,6 +14,7 @@ METADATA = 0x01
 TILES = 0x02
 SPLAT_PARAMETERS = 0x03
 LEARNED_CONTEXTS = 0x08
+DEFORMATION_FIELD = 0x09
 ORDER = 0x10
 POSITION = 0x11
 OPACITY = 0x12
@@ -46,6 +47,7 @@ STAGES: dict[int, Stage] = {
     TILES: Stage("tiles", "tiles", "defined"),
     SPLAT_PARAMETERS: Stage("splat parameters", "parameters", "defined"),
     LEARNED_CONTEXTS: Stage("learned contexts", "", "reserved"),
+    DEFORMATION_FIELD: Stage("deformation field", "hexplane", "reserved"),
     ORDER: Stage("order", "order", "defined"),
     POSITION: Stage("position", "position", "defined"),
     OPACITY: Stage("opacity", "opacity", "defined"),

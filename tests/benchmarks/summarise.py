@@ -279,10 +279,11 @@ TABLES = (
           Goal("loss_db", "target_loss_db", at_most=True)),
     Table("Fields trained for their code", "dynamic",
           "Deformation fields of pruned models, trained on with their numbers on a grid and a price for each bit."
-          " Bytes are those of an ideal code without contexts: nothing is written yet.",
+          " Bytes: of the payload of stage 0x09, planes and networks. Order 0: of an ideal code without contexts.",
           lambda line: line["part"] == "code", ("scene", "rate"),
           (text("scene"), Column("loss per bit", lambda line: f"{line['rate']:g}"),
-           number("planes_bytes", "planes", 0), number("networks_bytes", "networks", 0),
+           number("bytes", "bytes", 0), number("order_0_bytes", "order 0", 0),
+           number("networks_bytes", "networks, order 0", 0),
            number("nonzero", "not zero", 4), number("source_bytes", "float32", 0),
            number("psnr_whole", "whole", 2), number("psnr", "PSNR", 2), number("loss_db", "loss dB", 3))),
     Table("Start of the command line", "startup", "`scenepress --help`.", lambda _: True, (),
