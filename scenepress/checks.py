@@ -79,6 +79,12 @@ def require_place(output: Path) -> None:
     raise OSError(problem, os.strerror(problem), str(output))
 
 
+def require_new_folder(output: Path) -> None:
+    """Refuse a file, or a folder that holds something. Raises UsageError."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"{output} exists: name a new folder")
+
+
 def require_checkpoint(path: Path, resume: bool) -> None:
     """Refuse what would replace another file, or cannot be written. `resume`: it will be read first."""
     from scenepress.learned.state import is_checkpoint

@@ -140,7 +140,7 @@ def _write_frames(command: cli.Convert, frames: int) -> None:
     if not 2 <= frames <= MAX_FRAMES:
         raise UsageError(f"--frames {frames}: must be in 2..{MAX_FRAMES}")
     output = command.output
-    _require_new_folder(output)
+    checks.require_new_folder(output)
     scene = dynamic_table.read(command.source)
     with checks.progress() as progress:
         write_sequence(dynamics.sampled(scene, frames), output, progress=lambda done: progress("frames", done))
@@ -156,7 +156,7 @@ def prune(command: cli.Prune, model_psnr: float) -> None:
     if command.distill is not None and command.distill < 1:
         raise UsageError(f"--distill {command.distill}: at least 1")
     checks.require_seed(command.seed)
-    _require_new_folder(command.output)
+    checks.require_new_folder(command.output)
     backend = checks.require_backend(command.backend)
     scene = dynamic_table.read(command.source)
     if not isinstance(scene, DynamicSplats):
@@ -202,7 +202,7 @@ def moments_of(path: Path, scene: Splats) -> list[dynamics.Moment]:
         FormatError: damaged, without cameras, or of cameras that see nothing of the scene.
         OSError: it cannot be read.
     """
-    from scenepress import moving_photographs
+    from scenepress import dynamic_pruning, moving_photographs
 
     if path.is_dir():
         try:
@@ -211,16 +211,7 @@ def moments_of(path: Path, scene: Splats) -> list[dynamics.Moment]:
             pass  # A folder of cameras without times, perhaps.
     cameras = checks.read_cameras_of(path, scene)
     checks.require_measurable(cameras)
-    ranks = np.argsort(np.argsort((np.arange(len(cameras)) * 0.6180339887498949) % 1))
-    return [
-        dynamics.Moment(camera, float(rank) / max(1, len(cameras) - 1))
-        for camera, rank in zip(cameras, ranks, strict=True)
-    ]
-
-
-def _require_new_folder(output: Path) -> None:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output} exists: name a new folder")
+    return dynamic_pruning.spread(cameras)
 
 
 def compare(command: cli.Compare) -> None:

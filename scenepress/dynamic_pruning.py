@@ -24,8 +24,6 @@ MODEL_PSNR, ROUND = 30.0, 0.9
 """As in pruning.py."""
 VIEWS, WIDTH = 24, 400
 """Made-up moments that a loss is measured at, and how wide they are."""
-MEASURED = 64
-"""Moments at most that sensitivities are measured at; made-up ones are half as wide as those of the loss."""
 
 F64 = NDArray[np.float64]
 Score = Literal["measured", "published"]
@@ -49,11 +47,12 @@ class DynamicPruned:
 
 
 def made_up_moments(scene: DynamicSplats, count: int = VIEWS, width: int = WIDTH) -> list[Moment]:
-    """Cameras around what the scene is in the middle of its time, at times evenly spread from 0 to 1.
+    """Cameras around what the scene is in the middle of its time, spread() over it."""
+    return spread(made_up.surround(dynamics.at(scene, 0.5), count, width))
 
-    Cameras follow one another around the scene, times jump by the golden ratio: any few of them see most.
-    """
-    cameras = made_up.surround(dynamics.at(scene, 0.5), count, width)
+
+def spread(cameras: Sequence[Camera]) -> list[Moment]:
+    """A time for each camera, evenly spread from 0 to 1 in leaps of the golden ratio: any few of them see most."""
     ranks = np.argsort(np.argsort((np.arange(len(cameras)) * 0.6180339887498949) % 1))
     times = ranks / max(1, len(cameras) - 1)
     return [Moment(camera, float(time)) for camera, time in zip(cameras, times, strict=True)]
@@ -74,7 +73,7 @@ def removal(scene: DynamicSplats, moments: Sequence[Moment] | None, score: Score
     if not len(finite):
         return found
     whole = take(scene, finite)
-    chosen = _thin(moments) if moments else made_up_moments(whole, VIEWS, WIDTH // 2)
+    chosen = thin(moments) if moments else made_up_moments(whole, VIEWS, WIDTH // 2)
     pairs = [(dynamics.at(whole, moment.time), [moment.camera]) for moment in chosen]
     if score == "published":
         parts = [(significance.measure(now, cameras), now) for now, cameras in pairs]
@@ -84,6 +83,12 @@ def removal(scene: DynamicSplats, moments: Sequence[Moment] | None, score: Score
     magnify = 1.0 if moments else 2.0
     found[finite] = sensitivity.of_moments(pairs, whole.canonical, magnify=magnify, unseen=unseen).removal
     return found
+
+
+def thin(moments: Sequence[Moment]) -> list[Moment]:
+    """At most sensitivity.MAX_VIEWS of them, evenly chosen, and made smaller where they have many pixels."""
+    chosen, _ = sensitivity.thin([moment.camera for moment in moments])
+    return [Moment(camera, moments[k].time) for k, camera in chosen]
 
 
 def take(scene: DynamicSplats, index: NDArray[np.intp]) -> DynamicSplats:
@@ -196,21 +201,6 @@ def _fewer(
 ) -> NDArray[np.intp]:
     cost = removal(take(scene, kept), moments, score)
     return kept[np.sort(np.argsort(-cost, kind="stable")[:count])]
-
-
-def _thin(moments: Sequence[Moment]) -> list[Moment]:
-    """At most MEASURED of them, evenly chosen, their views made smaller where they have many pixels."""
-    count = min(len(moments), MEASURED)
-    chosen = [moments[(2 * k + 1) * len(moments) // (2 * count)] for k in range(count)]
-    pixels = sum(m.camera.width * m.camera.height for m in chosen)
-    times = math.sqrt(pixels / sensitivity.MAX_MEASURED_PIXELS)
-    if times <= 1:
-        return chosen
-    return [dataclasses.replace(m, camera=_smaller(m.camera, times)) for m in chosen]
-
-
-def _smaller(camera: Camera, times: float) -> Camera:
-    return made_up.resize(camera, max(1, round(camera.width / times)))
 
 
 def _pruned(

@@ -52,7 +52,7 @@ def at(scene: Dynamic, time: float, *, backend: Backend = "auto") -> Splats:
     if not 0 <= time <= 1:
         raise ValueError(f"time {time} is not in 0 to 1")
     if isinstance(scene, DynamicSplats):
-        return _deformed(scene, time, backend)
+        return scene.canonical.moved(offsets(scene.deformation, scene.canonical.means, time, backend))
     if isinstance(scene, PolynomialSplats):
         return _moved(scene, time)
     return scene.frames[int(np.abs(scene.times - time).argmin())]
@@ -74,22 +74,6 @@ def offsets(field: Deformation, means: Floats, time: float, backend: Backend = "
 
 def _layer(layer: Linear) -> tuple[Floats, Floats]:
     return layer.weight, layer.bias
-
-
-def _deformed(scene: DynamicSplats, time: float, backend: Backend) -> Splats:
-    splats = scene.canonical
-    found = offsets(scene.deformation, splats.means, time, backend)
-    n, still = len(splats), np.float32(0)
-    sh = found["sh"].reshape(n, -1, 3) if "sh" in found else None
-    return dataclasses.replace(
-        splats,
-        means=splats.means + found.get("position", still),
-        log_scales=splats.log_scales + found.get("scale", still),
-        quats=splats.quats + found.get("rotation", still),
-        opacity_logits=splats.opacity_logits + (found["opacity"][:, 0] if "opacity" in found else still),
-        sh0=splats.sh0 if sh is None else splats.sh0 + sh[:, 0],
-        shN=splats.shN if sh is None else splats.shN + sh[:, 1:],
-    )
 
 
 def _moved(scene: PolynomialSplats, time: float) -> Splats:

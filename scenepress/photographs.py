@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from scenepress import camera_files, quality
+from scenepress import camera_files, dynamics, quality
 from scenepress.cameras import read_cameras, resize
 from scenepress.errors import FormatError
 from scenepress.files import require_regular
 from scenepress.formats.ply_header import read_header
 from scenepress.learned.train import MIN_SIDE, View
 from scenepress.render import rasterize
-from scenepress.scene import Camera, Splats
+from scenepress.scene import Camera, Dynamic, Splats
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -142,13 +142,14 @@ def read_points(path: Path) -> Points:
     return Points(path, rows[:, :3].copy(), np.clip(rows[:, 3:] / 255, 0, 1))
 
 
-def evaluate(splats: Splats, views: Sequence[View], background: Sequence[float]) -> Fit | None:
-    """Render the views and compare with their photographs; None if there are no views."""
+def evaluate(scene: Splats | Dynamic, views: Sequence[View], background: Sequence[float]) -> Fit | None:
+    """Render the views, at their times if the scene moves, and compare with photographs; None without views."""
     if not views:
         return None
     errors, likeness = [], []
     for view in views:
-        shown = np.clip(rasterize(splats, view.camera, background=background).color, 0, 1, dtype=np.float32)
+        now = scene if isinstance(scene, Splats) else dynamics.at(scene, view.time)
+        shown = np.clip(rasterize(now, view.camera, background=background).color, 0, 1, dtype=np.float32)
         photograph = view.image.astype(np.float32) / np.float32(255)
         errors.append(quality.mse(photograph, shown))
         likeness.append(quality.ssim(photograph, shown))

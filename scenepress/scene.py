@@ -7,7 +7,7 @@ place: make a new scene with `dataclasses.replace`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -66,6 +66,21 @@ class Splats:
         """The splats at `index` (integers, a boolean mask [N], or a slice, for views), in that order."""
         arrays = ("means", "quats", "log_scales", "opacity_logits", "sh0", "shN")
         return dataclasses.replace(self, **{name: getattr(self, name)[index] for name in arrays})
+
+
+    def moved(self, offsets: Mapping[str, NDArray[np.float32]]) -> Splats:
+        """With what a deformation field gives added, float32 [N, outputs] by the names of Deformation's heads."""
+        still = np.float32(0)
+        sh = offsets["sh"].reshape(len(self), -1, 3) if "sh" in offsets else None
+        return dataclasses.replace(
+            self,
+            means=self.means + offsets.get("position", still),
+            log_scales=self.log_scales + offsets.get("scale", still),
+            quats=self.quats + offsets.get("rotation", still),
+            opacity_logits=self.opacity_logits + (offsets["opacity"][:, 0] if "opacity" in offsets else still),
+            sh0=self.sh0 if sh is None else self.sh0 + sh[:, 0],
+            shN=self.shN if sh is None else self.shN + sh[:, 1:],
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from scenepress import checks, cli, dynamics, moving_photographs, printing, quality
+from scenepress import checks, cli, moving_photographs, photographs, printing, quality
 from scenepress.cli import UsageError
 from scenepress.files import require_regular, whole_file
 from scenepress.formats.gaussians4d import write_4dgaussians
@@ -18,8 +15,7 @@ from scenepress.learned import initial, state4d
 from scenepress.learned.field import FieldSettings
 from scenepress.learned.train import TrainSettings, View, identify
 from scenepress.learned.train4d import State4d, Train4dSettings, train_4d
-from scenepress.photographs import Fit
-from scenepress.render import TrainingBackend, rasterize
+from scenepress.render import TrainingBackend
 from scenepress.scene import DynamicSplats
 
 RANDOM_POINTS = 20_000
@@ -42,7 +38,7 @@ def train(command: cli.Train4d) -> None:
     begin = time.perf_counter()
     trained = _run(command, views, settings, backend)
     seconds = time.perf_counter() - begin
-    fit = evaluate(trained, held, background)
+    fit = photographs.evaluate(trained, held, background)
     write_4dgaussians(trained, command.output, command.steps)
     done = printing.Training(
         data=str(command.data),
@@ -67,21 +63,6 @@ def train(command: cli.Train4d) -> None:
         printing.print_json(done.as_json())
     else:
         printing.print_training(done)
-
-
-def evaluate(scene: DynamicSplats, views: Sequence[View], background: Sequence[float]) -> Fit | None:
-    """Render the views at their times and compare with their photographs; None if there are no views."""
-    errors, likeness = [], []
-    for view in views:
-        image = rasterize(dynamics.at(scene, view.time), view.camera, background=background).color
-        shown = np.clip(image, 0, 1, dtype=np.float32)
-        photograph = view.image.astype(np.float32) / np.float32(255)
-        errors.append(quality.mse(photograph, shown))
-        likeness.append(quality.ssim(photograph, shown))
-    if not errors:
-        return None
-    psnr = math.fsum(quality.decibels(error) for error in errors) / len(views)
-    return Fit(len(views), math.fsum(errors) / len(views), psnr, math.fsum(likeness) / len(views))
 
 
 def _settings(command: cli.Train4d, background: tuple[float, float, float]) -> Train4dSettings:
@@ -134,8 +115,7 @@ def _saver(path: Path, every: int, name: str) -> Callable[[State4d], None]:
 
 def _require_sense(command: cli.Train4d) -> TrainingBackend:
     """Refuse before the work what cannot be done after it; the backend that --backend means."""
-    if command.output.exists() and (not command.output.is_dir() or any(command.output.iterdir())):
-        raise UsageError(f"{command.output} exists: name a new folder")
+    checks.require_new_folder(command.output)
     checks.require_place(command.output / "x" if command.output.is_dir() else command.output)
     checks.require_range("--width", command.width, checks.MAX_WIDTH)
     checks.require_range("--steps", command.steps, MAX_STEPS)

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from dynamic_scenes import dynamic
 
-from scenepress import cli, dynamics, moving_photographs, quality, train4d_command
+from scenepress import cli, dynamics, moving_photographs, photographs, quality
 from scenepress.cameras import look_at
 from scenepress.codecs import field as field_codec
 from scenepress.codecs.field import GridSettings
@@ -405,4 +405,4 @@ class TestCommand:
         assert not (tmp_path / "model").exists()
 
     def test_nothing_held_out(self) -> None:
-        assert train4d_command.evaluate(None, [], (0, 0, 0)) is None  # type: ignore[arg-type]
+        assert photographs.evaluate(None, [], (0, 0, 0)) is None  # type: ignore[arg-type]

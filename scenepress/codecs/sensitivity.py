@@ -26,7 +26,8 @@ def measure(splats: Splats, views: Sequence[Camera] | None) -> Sensitivities:
     Given cameras are nearly believed: what they do not see gets coarse steps. Synthesised ones are believed less.
     """
     if views:
-        chosen, times = _thin(views)
+        kept, times = thin(views)
+        chosen = [camera for _, camera in kept]
     else:
         chosen, times = cameras.surround(splats, SYNTHETIC_VIEWS, SYNTHETIC_WIDTH), SYNTHETIC_MAGNIFY
     return of_moments(
@@ -68,15 +69,15 @@ def of_moments(
     )
 
 
-def _thin(views: Sequence[Camera]) -> tuple[list[Camera], float]:
+def thin(views: Sequence[Camera]) -> tuple[list[tuple[int, Camera]], float]:
     """At most MAX_VIEWS of the views, evenly chosen, and made smaller until they have MAX_MEASURED_PIXELS.
 
-    Returns them, and how many times as large they were.
+    Returns them with their places among `views`, and how many times as large they were.
     """
     count = min(len(views), MAX_VIEWS)
-    chosen = [views[(2 * k + 1) * len(views) // (2 * count)] for k in range(count)]
-    pixels = sum(c.width * c.height for c in chosen)
+    places = [(2 * k + 1) * len(views) // (2 * count) for k in range(count)]
+    pixels = sum(views[k].width * views[k].height for k in places)
     times = max(1.0, float(np.sqrt(pixels / MAX_MEASURED_PIXELS)))
     if times == 1.0:
-        return chosen, times
-    return [cameras.resize(c, max(1, round(c.width / times))) for c in chosen], times
+        return [(k, views[k]) for k in places], times
+    return [(k, cameras.resize(views[k], max(1, round(views[k].width / times)))) for k in places], times

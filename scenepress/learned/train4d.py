@@ -166,7 +166,7 @@ def _step(state: State4d, view: View, settings: Train4dSettings, size: float, ba
     background = fine.background if view.background is None else view.background
     target = np.divide(view.image, np.float32(255), dtype=np.float32)
     with update.device_at_work(backend, splats.step + 1):
-        frame = differentiable(_moved(splats.splats(), moved), view.camera, background=background, backend=backend)
+        frame = differentiable(splats.splats().moved(moved), view.camera, background=background, backend=backend)
         l1, ssim, by_color = training.image_loss(frame.image.color, target, fine.ssim_weight)
         gradients = frame.backward(by_color)
     splats.step += 1
@@ -185,19 +185,6 @@ def _step(state: State4d, view: View, settings: Train4dSettings, size: float, ba
         coded.descend(state.field, state.coded, by_planes, by_weights, splats.step, planes_rate, networks_rate)
     logits = splats.values["opacity_logits"]
     np.minimum(logits, np.float32(densify.logit(fine.max_opacity)), out=logits)
-
-
-def _moved(splats: Splats, moved: dict[str, F32]) -> Splats:
-    still = np.float32(0)
-    return dataclasses.replace(
-        splats,
-        means=splats.means + moved.get("position", still),
-        log_scales=splats.log_scales + moved.get("scale", still),
-        quats=splats.quats + moved.get("rotation", still),
-        opacity_logits=splats.opacity_logits + (moved["opacity"][:, 0] if "opacity" in moved else still),
-        sh0=splats.sh0 + (moved["sh"][:, :3] if "sh" in moved else still),
-        shN=splats.shN + (moved["sh"][:, 3:].reshape(splats.shN.shape) if "sh" in moved else still),
-    )
 
 
 def _differentiate(

@@ -19,7 +19,7 @@ from pathlib import Path
 import harness
 import numpy as np
 
-from scenepress import cli, dynamic_distillation, dynamic_pruning, moving_photographs, train4d_command
+from scenepress import cli, dynamic_distillation, dynamic_pruning, moving_photographs, photographs, train4d_command
 from scenepress.codecs import field as field_codec
 from scenepress.codecs.field import GridSettings
 from scenepress.dynamics import Moment
@@ -62,7 +62,7 @@ def train(name: str) -> None:
     train4d_command.train(command)
     seconds = time.perf_counter() - begin
     scene = read_4dgaussians(out)
-    fit = train4d_command.evaluate(scene, held_out(data), WHITE)
+    fit = photographs.evaluate(scene, held_out(data), WHITE)
     assert fit is not None
     harness.record("dynamic", {
         "part": "train", "scene": name, **TRAINING, "splats": len(scene), "train_s": seconds, "psnr": fit.psnr,
@@ -111,7 +111,7 @@ def held_out(data: Path) -> list[View]:
 
 def psnr(scene: DynamicSplats, held: list[View]) -> float:
     """dB of the mean squared error."""
-    fit = train4d_command.evaluate(scene, held, WHITE)
+    fit = photographs.evaluate(scene, held, WHITE)
     assert fit is not None
     return fit.psnr
 
